@@ -1,0 +1,24 @@
+"""torchglm: generalized linear models from R-style formulas, on PyTorch.
+
+>>> from torchglm import glm
+>>> fit = glm("y ~ x", {"x": [1.0, 2.0, 3.0, 4.0], "y": [2, 3, 6, 7]}, family="poisson")
+>>> round(float(fit.params["x"]), 4)
+0.4381
+"""
+
+from __future__ import annotations
+
+import sys
+
+from torchglm import errors, families
+from torchglm.api import from_arrays, glm
+from torchglm.families import links
+from torchglm.fit import Fit
+from torchglm.saving import load
+from torchglm.solvers import IRLS, LBFGS, SGD, NewtonCG
+
+sys.modules[f"{__name__}.links"] = links
+
+__version__ = "0.1.0"
+
+__all__ = ["IRLS", "LBFGS", "SGD", "Fit", "NewtonCG", "errors", "families", "from_arrays", "glm", "links", "load"]

@@ -1,0 +1,307 @@
+"""glm(): the path walked once, from formula and data to a Fit."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import ChainMap
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from torchglm.design.design import Design
+from torchglm.design.prepare import Prepared, Request, prepare
+from torchglm.design.sources import Source, open_source
+from torchglm.design.terms import Parsed, parse
+from torchglm.diagnostics.separation import infinite_coefficients
+from torchglm.errors import (
+    ConvergenceWarning,
+    DataError,
+    DeviceError,
+    FormulaError,
+    OptionError,
+    ResponseError,
+    SeparationWarning,
+)
+from torchglm.families.family import Family, resolve_family
+from torchglm.families.link import Link
+from torchglm.families.mean import MeanModel
+from torchglm.fit import Fit
+from torchglm.inference.aliasing import partners
+from torchglm.inference.computed import Computed
+from torchglm.inference.covariance import CovarianceKind, resolve_covariance
+from torchglm.inference.dispersion import resolve_dispersion
+from torchglm.inference.estimate import Estimate
+from torchglm.inference.record import Facts, Record
+from torchglm.objective.objective import Objective
+from torchglm.progress import Bar
+from torchglm.solvers.solver import Solution, Solver, Status, Stop, run
+from torchglm.solvers.start import Start
+
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
+FLOAT32_STEP = 1e-3  # standard errors that float32 rows can resolve
+
+
+def glm(
+    formula: str,
+    data: Any,
+    family: str | Family | type[Family] = "gaussian",
+    link: str | Link | type[Link] | None = None,
+    *,
+    weights: Any = None,
+    freq_weights: Any = None,
+    prob_weights: Any = None,
+    offset: Any = None,
+    exposure: Any = None,
+    subset: Any = None,
+    missing: str = "drop",
+    contrasts: Mapping[str, Any] | None = None,
+    solver: str | Solver | type[Solver] = "auto",
+    covariance: str | CovarianceKind = "model",
+    dispersion: str | float | None = None,
+    start: Any = None,
+    tolerance: float = 1e-8,
+    max_steps: int = 100,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "float64",
+) -> Fit:
+    """The maximum-likelihood fit of a generalized linear model.
+
+    formula       "y ~ x1 + C(g) + bs(age, df=4)"; formulaic's grammar, cbind(a, b) ~ and offset(...) too. It is code.
+    data          pandas or polars DataFrame, pyarrow Table, dict of arrays or tensors, path of a Parquet file
+    family, link  names, classes or instances: "poisson", Binomial(link="probit"), link="log"
+    weights       precision weights (phi / w), and the trials of a proportion; freq_weights: repetitions;
+                  prob_weights: sampling weights. A column, an expression such as "1 / v", or an array
+    offset        added to the linear predictor; exposure: its log is added. Kept for predict()
+    subset        expression or boolean array; missing: "drop" or "raise"
+    contrasts     {"g": contr.sum} for factors that the formula gives none
+    solver        "auto", "irls", "newton_cg", "lbfgs", "sgd", or an instance with its options
+    covariance    "model", "HC0", "HC1"; dispersion: "pearson", "deviance", "ml" or a number
+    start         coefficients to begin at, in the formula's order
+    tolerance     stop when the next Newton step is shorter, in standard errors; max_steps bounds the search
+    device, dtype "auto", "cpu", "cuda"; "float32" computes rows in float32 and sums in float64
+
+    Raises: a TorchGLMError that names the column, row or value. Warns: ConvergenceWarning, SeparationWarning.
+    Source: numbers as R's stats::glm; the meaning of each is in the docs.
+
+    >>> import pandas as pd
+    >>> data = pd.DataFrame({"dose": [0.0, 1.0, 2.0, 3.0], "count": [1, 3, 4, 9]})
+    >>> glm("count ~ dose", data, family="poisson").params.round(4).to_dict()
+    {'Intercept': 0.2296, 'dose': 0.6484}
+    """
+    source = open_source(data)
+    frame = sys._getframe(1)
+    caller = ChainMap(frame.f_locals, frame.f_globals)
+    request = Request(weights, freq_weights, prob_weights, offset, exposure, subset, missing, contrasts)
+    return _fit(
+        parse(formula, source.names),
+        source,
+        request,
+        caller,
+        resolve_family(family, link),
+        solver=solver,
+        covariance=covariance,
+        dispersion=dispersion,
+        start=start,
+        stop=Stop(tolerance, max_steps),
+        device=device,
+        dtype=dtype,
+    )
+
+
+def from_arrays(
+    X: Any, y: Any, *, names: list[str] | None = None, intercept: bool = True
+) -> tuple[str, dict[str, Any]]:
+    """Formula and data of a matrix and a response, for those who have no formula: `glm(*from_arrays(X, y), "poisson")`.
+
+    Shapes: X (n, p) array, tensor or DataFrame, never copied; y (n,). Names: the frame's columns, or x1 .. xp.
+    Raises: DataError for another shape; OptionError for names that do not fit.
+    """
+    if isinstance(X, pd.DataFrame):
+        names = [str(c) for c in X.columns] if names is None else names
+        columns: list[Any] = [X.iloc[:, j] for j in range(X.shape[1])]
+    else:
+        array = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asarray(X)
+        if array.ndim != 2:
+            raise DataError(f"X has {array.ndim} dimension(s); it is (rows, columns). For one column: X.reshape(-1, 1).")
+        columns = list(array.T)
+    names = [f"x{j + 1}" for j in range(len(columns))] if names is None else list(names)
+    if len(names) != len(columns) or len(set(names)) != len(names):
+        raise OptionError(f"names= has {len(set(names))} distinct names for {len(columns)} columns.")
+    response = "y" if "y" not in names else "response"
+    data = {response: y, **dict(zip(names, columns, strict=True))}
+    return f"{response} ~ . {'' if intercept else '- 1'}".strip(), data
+
+
+def _fit(
+    parsed: Parsed,
+    source: Source,
+    request: Request,
+    caller: Mapping[str, Any],
+    family: Family,
+    *,
+    solver: str | Solver | type[Solver],
+    covariance: str | CovarianceKind,
+    dispersion: str | float | None,
+    start: Any,
+    stop: Stop,
+    device: str | torch.device,
+    dtype: str | torch.dtype,
+) -> Fit:
+    method = Solver.registry.resolve("irls" if solver == "auto" else solver, Solver)
+    phi = resolve_dispersion(dispersion, family)
+    if covariance != "model":
+        resolve_covariance(covariance, None)  # a wrong name is refused before the work
+    where, precision = _device(device), _dtype(dtype)
+    stop = _checked_stop(stop, precision)
+    prepared = prepare(parsed, source, request, caller)
+    _check_response(prepared, family)
+    prepared = _placed(prepared, where, precision)
+    objective = Objective(prepared.design, MeanModel(family))
+    _refuse_empty_model(objective, parsed)
+    begin = Start(family, _start(start, objective, prepared))
+    bar = Bar()
+    try:
+        solution = run(method, objective, begin, stop, bar)
+    finally:
+        bar.close()
+    estimate = Estimate(prepared, objective, solution, family)
+    kind = resolve_covariance(covariance, prepared.weights)
+    names = prepared.schema.names
+    infinite = infinite_coefficients(estimate, names)
+    facts = Facts(
+        formula=parsed.text,
+        response=prepared.response_name,
+        response_levels=prepared.response.levels,
+        weights_note=None if prepared.weights is None else prepared.weights.note,
+        offset_note=prepared.offset_note,
+        rows_dropped=prepared.missing,
+        rows_zero_weight=prepared.zero_weight,
+        n=estimate.n,
+        rank=estimate.rank,
+        status=solution.status.value,
+        converged=solution.status.converged,
+        solver=solution.solver,
+        steps=solution.steps,
+        passes=solution.passes,
+        trace=solution.trace,
+        aliased=partners(estimate, names),
+        infinite=infinite,
+        dispersion_kind=phi.note,
+        covariance_note=kind.note,
+    )
+    _warn(solution, infinite, stop)
+    record = Record(
+        prepared.schema, family, facts, Computed(estimate, kind, phi), prepared.offsets, prepared.exposure
+    )
+    return Fit(record, estimate)
+
+
+def _device(given: str | torch.device) -> torch.device:
+    if given == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(given)
+    except (RuntimeError, TypeError) as error:
+        raise DeviceError(f'device= is "auto", "cpu" or "cuda"; got {given!r}.') from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DeviceError('device="cuda": torch finds no CUDA device here. Say device="auto" or "cpu".')
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f'device= is "auto", "cpu" or "cuda" (float64 is needed); got {given!r}.')
+    return device
+
+
+def _dtype(given: str | torch.dtype) -> torch.dtype:
+    dtype = DTYPES.get(given) if isinstance(given, str) else given
+    if dtype not in DTYPES.values():
+        raise OptionError(f'dtype= is "float64" or "float32"; got {given!r}.')
+    return dtype  # type: ignore[return-value]
+
+
+def _checked_stop(stop: Stop, dtype: torch.dtype) -> Stop:
+    if not (isinstance(stop.step_in_se, (int, float)) and 0.0 < stop.step_in_se < 1.0):
+        raise OptionError(f"tolerance= is a step in standard errors between 0 and 1; got {stop.step_in_se!r}.")
+    if isinstance(stop.max_steps, bool) or not isinstance(stop.max_steps, int) or stop.max_steps < 1:
+        raise OptionError(f"max_steps= is a positive whole number; got {stop.max_steps!r}.")
+    return stop if dtype == torch.float64 else replace(stop, step_in_se=max(stop.step_in_se, FLOAT32_STEP))
+
+
+def _placed(prepared: Prepared, device: torch.device, dtype: torch.dtype) -> Prepared:
+    def place(design: Design) -> Design:
+        design = replace(design, dtype=dtype)
+        return design if device.type == "cpu" else design.to(device)
+
+    design = place(prepared.design)
+    whole = design if prepared.whole is prepared.design else place(prepared.whole)
+    return replace(prepared, design=design, whole=whole)
+
+
+def _check_response(prepared: Prepared, family: Family) -> None:
+    """Nothing, where every response is one of the family.
+
+    Raises: ResponseError naming the first row that is not.
+    """
+    design = prepared.design
+    good = family.check_response(design.y, design.weight)
+    if bool(good.all()):
+        return
+    bad = torch.nonzero(~good).flatten()
+    value = float(design.y[bad[0]])
+    labels = prepared.index if prepared.rows is None else prepared.index[prepared.rows]
+    if prepared.zero_weight:
+        kept = torch.nonzero(prepared.whole.weight > 0).flatten()  # type: ignore[operator]
+        labels = labels[kept.numpy()]
+    raise ResponseError(
+        f"The response {prepared.response_name!r} must be {family.support} for the {family.name} family; "
+        f"row {labels[int(bad[0])]!r} has {value!r} ({len(bad)} row(s) in all)."
+    )
+
+
+def _refuse_empty_model(objective: Objective, parsed: Parsed) -> None:
+    if objective.layout.width == 0:
+        raise FormulaError(f"The formula {parsed.text!r} has no column left to estimate.")
+
+
+def _start(given: Any, objective: Objective, prepared: Prepared) -> torch.Tensor | None:
+    if given is None:
+        return None
+    if isinstance(given, pd.Series) and set(given.index) == set(prepared.schema.names):
+        given = given[list(prepared.schema.names)]
+    values = torch.as_tensor(np.asarray(given, dtype=np.float64))
+    p = objective.layout.width
+    if values.shape != (p,) or not bool(torch.isfinite(values).all()):
+        raise OptionError(
+            f"start= takes {p} finite coefficients in the order {list(prepared.schema.names)[:8]}; "
+            f"got shape {tuple(values.shape)}."
+        )
+    return objective.layout.to_inner(values.to(objective.design.y.device))
+
+
+def _warn(solution: Solution, infinite: dict[str, str], stop: Stop) -> None:
+    if infinite:
+        shown = ", ".join(f"{name} -> {sign}inf" for name, sign in infinite.items())
+        warnings.warn(
+            f"Separation: the data predict some responses perfectly, so that no finite maximum exists: {shown}. "
+            "Their estimates and standard errors mean nothing; the other coefficients are their limits. "
+            "Leave the separating column out, merge levels, or use a penalised fit.",
+            SeparationWarning,
+            stacklevel=4,
+        )
+    elif not solution.status.converged:
+        hint = (
+            f"Try glm(..., max_steps={10 * stop.max_steps}) or start= (coefficients)."
+            if solution.status is Status.MAX_STEPS
+            else "Look at fit.trace; try another link, or start= (coefficients)."
+        )
+        warnings.warn(
+            f"Not converged after {solution.steps} steps: {solution.status.value} "
+            f"Next step: {solution.step_in_se:.1e} standard errors. {hint}",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+
+

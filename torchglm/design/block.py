@@ -1,0 +1,29 @@
+"""Block: one stretch of rows, with everything a row likelihood needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from torchglm.design.columns import RowColumns
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows start..start+rows of the data: one RowColumns and one offset a linear predictor.
+
+    Shapes: y, weight, offsets (rows,) float64; None stands for weights of one, offsets of zero.
+    """
+
+    start: int
+    y: Tensor
+    columns: tuple[RowColumns, ...]
+    offsets: tuple[Tensor | None, ...]
+    weight: Tensor | None
+    scratch: tuple[Tensor, ...]  # per predictor (dense width, rows): room for a weighted copy
+
+    @property
+    def rows(self) -> int:
+        """How many rows."""
+        return len(self.y)

@@ -1,0 +1,166 @@
+"""Columns: the parts of one linear predictor side by side, and their sums over rows.
+
+Inside a pass all sums are *raw*: constant, dense columns and cells. After the pass the codings turn raw sums into
+sums over coefficients: expand before, collapse after. With E = blockdiag(1, I, coding_1, coding_2, ...)
+
+    eta = raw(X) E beta        X'v = E' raw(X)'v        X' diag(w) X = E' [raw(X)' diag(w) raw(X)] E
+
+Coefficients inside stand as constant, dense, factors in turn; `positions` says where each stands in the formula.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from torchglm.design.parts import Coded, CodedRows, Dense
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The design of one linear predictor over all rows of a source.
+
+    Shapes: width coefficients; `positions` (width,) holds for each inner coefficient its place in the formula.
+    """
+
+    constant: bool
+    dense: Dense
+    coded: tuple[Coded, ...]
+    positions: Tensor
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """Coefficients of the constant, of the dense columns, and of each factor."""
+        return (int(self.constant), self.dense.width, *(part.coding.width for part in self.coded))
+
+    @cached_property
+    def raw_widths(self) -> tuple[int, ...]:
+        """Raw sums of the constant, of the dense columns, and of each factor: its cells."""
+        return (int(self.constant), self.dense.width, *(part.coding.cells for part in self.coded))
+
+    @property
+    def width(self) -> int:
+        """How many coefficients."""
+        return sum(self.widths)
+
+    @cached_property
+    def same_codes(self) -> frozenset[tuple[int, int]]:
+        """Pairs of factors that share their codes, so that their cross table is a diagonal."""
+        return frozenset(
+            (i, j)
+            for i in range(len(self.coded))
+            for j in range(i, len(self.coded))
+            if self.coded[i].codes is self.coded[j].codes
+        )
+
+    def expand(self, beta: Tensor) -> Tensor:
+        """beta (width,) -> raw coefficients: E beta."""
+        if not self.coded:
+            return beta
+        head, *tails = beta.split([self.widths[0] + self.widths[1], *self.widths[2:]])
+        return torch.cat([head, *(part.coding.expand(t) for part, t in zip(self.coded, tails, strict=True))])
+
+    def collapse(self, raw: Tensor) -> Tensor:
+        """Raw sums (raw width, ...) -> sums over coefficients (width, ...): E' raw."""
+        if not self.coded:
+            return raw
+        head, *tails = raw.split([self.raw_widths[0] + self.raw_widths[1], *self.raw_widths[2:]])
+        return torch.cat([head, *(part.coding.collapse(t) for part, t in zip(self.coded, tails, strict=True))])
+
+    def collapse_squares(self, raw: Tensor) -> Tensor:
+        """Raw sums of squares (raw width,) -> sums of squared columns (width,): the codings squared."""
+        head, *tails = raw.split([self.raw_widths[0] + self.raw_widths[1], *self.raw_widths[2:]])
+        squared = [part.coding.squared().collapse(t) for part, t in zip(self.coded, tails, strict=True)]
+        return torch.cat([head, *squared])
+
+    def rows(self, start: int, stop: int, scratch: Tensor) -> RowColumns:
+        """The stretch start..stop, dense columns gathered into `scratch`."""
+        dense = self.dense.rows(start, stop, scratch) if self.dense.width else None
+        return RowColumns(self, dense, tuple(part.rows(start, stop) for part in self.coded), stop - start)
+
+    def to_dense(self, n: int) -> Tensor:
+        """The model matrix (n, width) in the formula's order, written out: for small data and for tests."""
+        scratch = torch.empty(self.dense.width, n, dtype=torch.float64, device=self.positions.device)
+        block = self.rows(0, n, scratch)
+        out = torch.empty(n, self.width, dtype=torch.float64, device=self.positions.device)
+        out[:, self.positions] = block.model_matrix()
+        return out
+
+
+@dataclass(frozen=True)
+class RowColumns:
+    """A stretch of rows of Columns. `dense` is (dense width, rows)."""
+
+    whole: Columns
+    dense: Tensor | None
+    coded: tuple[CodedRows, ...]
+    rows: int
+
+    def matvec(self, raw: Tensor) -> Tensor:
+        """eta (rows,) from raw coefficients: sum of the parts' matvecs."""
+        widths = self.whole.raw_widths
+        pieces = raw.split(widths)
+        if self.dense is not None:
+            eta = torch.mv(self.dense.T, pieces[1].to(self.dense.dtype)).to(raw.dtype)
+        else:
+            eta = raw.new_zeros(self.rows)
+        if widths[0]:
+            eta += pieces[0]
+        for part, cell_values in zip(self.coded, pieces[2:], strict=True):
+            eta += part.matvec(cell_values)
+        return eta
+
+    def rmatvec(self, v: Tensor) -> Tensor:
+        """Raw sums (raw width,): raw[j] = sum_i x[i, j] v[i]."""
+        sums = []
+        if self.whole.constant:
+            sums.append(v.sum().view(1))
+        if self.dense is not None:
+            sums.append(torch.mv(self.dense, v.to(self.dense.dtype)).to(v.dtype))
+        sums.extend(part.rmatvec(v) for part in self.coded)
+        return torch.cat(sums) if len(sums) != 1 else sums[0]
+
+    def squares(self, w: Tensor) -> Tensor:
+        """Raw sums (raw width,): raw[j] = sum_i x[i, j]^2 w[i]."""
+        sums = []
+        if self.whole.constant:
+            sums.append(w.sum().view(1))
+        if self.dense is not None:
+            sums.append(torch.mv(self.dense.square(), w.to(self.dense.dtype)).to(w.dtype))
+        sums.extend(part.diagonal(w, part) for part in self.coded)
+        return torch.cat(sums)
+
+    def gram(self, w: Tensor, weighted: Tensor | None = None) -> dict[str, Tensor]:
+        """The distinct blocks of raw(X)' diag(w) raw(X), by name; `weighted` is scratch like `dense`.
+
+        "first" holds the constant's row, "dense" the dense block, "cross i" dense x factor i, "table i j" factor
+        i x factor j, or a diagonal where both have the same codes.
+        """
+        sums: dict[str, Tensor] = {}
+        if self.whole.constant:
+            sums["first"] = self.rmatvec(w)
+        if self.dense is not None:
+            weighted = torch.mul(self.dense, w.to(self.dense.dtype), out=weighted)
+            sums["dense"] = (weighted @ self.dense.T).to(w.dtype)
+            for i, part in enumerate(self.coded):
+                sums[f"cross {i}"] = part.cross(weighted.to(w.dtype))
+        for i, part in enumerate(self.coded):
+            for j in range(i, len(self.coded)):
+                pair = part.diagonal if (i, j) in self.whole.same_codes else part.table
+                sums[f"table {i} {j}"] = pair(w, self.coded[j])
+        return sums
+
+    def model_matrix(self) -> Tensor:
+        """These rows written out, (rows, width), coefficients in the inner order."""
+        parts = []
+        if self.whole.constant:
+            parts.append(torch.ones(self.rows, 1, dtype=torch.float64, device=self.whole.positions.device))
+        if self.dense is not None:
+            parts.append(self.dense.T.to(torch.float64))
+        for part, rows in zip(self.whole.coded, self.coded, strict=True):
+            matrix = part.coding.dense().to(rows.codes.device)[rows.codes]
+            parts.append(matrix if rows.values is None else matrix * rows.values[:, None])
+        return torch.cat(parts, dim=1) if parts else torch.empty(self.rows, 0, dtype=torch.float64)

@@ -1,0 +1,207 @@
+"""The learning pass: which rows are used, what the factors are, and what their transforms remember.
+
+Rows with a missing value in any variable used are dropped together, before a transform sees them: one NaN in
+`scale(x)` would otherwise empty the data. A transform that makes values missing itself, as log(-1), drops its rows
+too, and everything is learned again without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from formulaic.materializers.types import FactorValues
+from formulaic.utils.cast import as_columns
+from torch import Tensor
+
+from torchglm.design.categorical import Marked, coded, codes_of, is_categorical, learn_levels
+from torchglm.design.environment import DataColumns, evaluate, names_in
+from torchglm.design.numbers import as_tensor, missing_rows, refuse_infinite, view_of
+from torchglm.design.schema import Categorical, Learned, Numeric, Schema, Values
+from torchglm.design.sources import Source
+from torchglm.design.terms import Factor, Parsed
+from torchglm.errors import DataError, FormulaError, LevelError
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A factor over some rows: what was learned of it, and its columns."""
+
+    learned: Learned
+    values: Values
+
+
+def raw_missing(factors: list[Factor], source: Source, rows: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The columns of the data that the factors use and that have missing values: name -> (rows,) True where missing."""
+    used = dict.fromkeys(name for factor in factors for name in sorted(names_in(factor)) if name in source)
+    found = {}
+    data = DataColumns(source, rows)
+    for name in used:
+        series = data[name]
+        kind = series.dtype.kind if isinstance(series.dtype, np.dtype) else "O"
+        if kind in "iub":
+            continue
+        missing = missing_rows(view_of(series.to_numpy())) if series.dtype in (np.float64, np.float32) else series.isna()
+        if missing is not None and bool(missing.any()):
+            found[name] = np.asarray(missing)
+    return found
+
+
+def learn(
+    parsed: Parsed,
+    source: Source,
+    rows: np.ndarray | None,
+    caller: Mapping[str, Any],
+    contrasts: Mapping[str, Any],
+) -> tuple[Schema, dict[str, Values], Tensor | None]:
+    """What the terms are over these rows, their values, and (rows,) True where a transform made a value missing.
+
+    Raises: what evaluating a factor raises; DataError for infinite values.
+    """
+    data = DataColumns(source, rows)
+    state: dict[str, Any] = {}
+    count = source.rows if rows is None else int(rows.sum())
+    learned: dict[str, Learned] = {}
+    values: dict[str, Values] = {}
+    missing: Tensor | None = None
+    for factor in parsed.factors:
+        result = _learn_factor(factor, data, caller, state, contrasts, count)
+        learned[factor.text], values[factor.text] = result.learned, result.values
+        missing = _missing_in(factor.text, result, data, missing)
+    _refuse_unknown_contrasts(contrasts, learned)
+    return Schema(parsed, learned, state, dict(caller)), values, missing
+
+
+def apply(
+    schema: Schema, source: Source, rows: np.ndarray | None, new_levels: str = "raise"
+) -> tuple[dict[str, Values], Tensor]:
+    """The values of the factors in new data, by what the schema remembers, and (rows,) True where one is missing.
+
+    Raises: LevelError for a level that the fit has not seen, unless `new_levels` is "nan".
+    """
+    data = DataColumns(source, rows)
+    count = source.rows if rows is None else int(rows.sum())
+    missing = torch.zeros(count, dtype=torch.bool)
+    values: dict[str, Values] = {}
+    for factor in schema.parsed.factors:
+        known = schema.factors[factor.text]
+        value = evaluate(factor, data, schema.caller, _copied(schema.state))
+        if isinstance(known, Categorical):
+            inner = value.values if isinstance(value, Marked) else value
+            codes = codes_of(factor.text, _full_length(factor.text, inner, count), known.levels, new_levels)
+            values[factor.text] = (view_of(np.ascontiguousarray(codes)),)
+        else:
+            values[factor.text] = _numeric(factor, value, count)[1]
+            _same_columns(factor, known, values[factor.text])
+        missing |= _is_missing(known, values[factor.text])
+    safe = {
+        name: (v[0].clamp(min=0),) if isinstance(schema.factors[name], Categorical) else v for name, v in values.items()
+    }
+    return safe, missing
+
+
+def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {code: dict(remembered) for code, remembered in state.items()}
+
+
+def _same_columns(factor: Factor, known: Learned, values: Values) -> None:
+    if isinstance(known, Numeric) and len(known.names) != len(values):
+        raise DataError(f"{factor.text!r} has {len(values)} columns in these data and had {len(known.names)} in the fit.")
+
+
+def _learn_factor(
+    factor: Factor,
+    data: DataColumns,
+    caller: Mapping[str, Any],
+    state: dict[str, Any],
+    contrasts: Mapping[str, Any],
+    count: int,
+) -> Evaluated:
+    value = evaluate(factor, data, caller, state)
+    if is_categorical(value):
+        marked = value if isinstance(value, Marked) else Marked(value)
+        inner = _full_length(factor.text, marked.values, count)
+        levels, codes = learn_levels(factor.text, inner, marked.levels)
+        if not levels:
+            raise LevelError(f"{factor.text!r} has no level: every value is missing.")
+        contrast = marked.contrasts if marked.contrasts is not None else _default(factor.text, contrasts)
+        full, reduced = (coded(factor.text, levels, contrast, r) for r in (False, True))
+        learned = Categorical(tuple(levels), full, reduced, marked.spans_intercept)
+        return Evaluated(learned, (view_of(codes),))
+    known, values = _numeric(factor, value, count)
+    return Evaluated(known, values)
+
+
+def _default(name: str, contrasts: Mapping[str, Any]) -> Any:
+    """What contrasts= says of a factor, which it may name as `g` or as `C(g)`."""
+    inside = name[2:-1] if name.startswith("C(") and name.endswith(")") else name
+    return contrasts.get(name, contrasts.get(inside))
+
+
+def _refuse_unknown_contrasts(contrasts: Mapping[str, Any], learned: Mapping[str, Learned]) -> None:
+    known = [name for name, f in learned.items() if isinstance(f, Categorical)]
+    plain = {name[2:-1] if name.startswith("C(") else name for name in known}
+    for name in contrasts:
+        if name not in plain and name not in known:
+            raise FormulaError(f"contrasts= names {name!r}, which is no categorical factor of the formula: {sorted(plain)}.")
+
+
+def _full_length(name: str, values: Any, count: int) -> Any:
+    length = len(values) if np.ndim(values) else None
+    if length != count:
+        raise FormulaError(f"{name!r} gives {length if length is not None else 'a single'} value(s) for {count} rows.")
+    return values
+
+
+def _numeric(factor: Factor, value: Any, count: int) -> tuple[Numeric, Values]:
+    """A numeric factor's names and columns; the names of several are formulaic's `name[field]`."""
+    spans, dropped, form = False, None, "{name}[{field}]"
+    if isinstance(value, FactorValues):
+        facts = value.__formulaic_metadata__
+        if facts.encoder is not None:
+            raise FormulaError(f"{factor.text!r} encodes itself, which is not supported. Make a column of it first.")
+        spans, dropped, form = facts.spans_intercept, facts.drop_field, facts.get_format()
+        columns = as_columns(value)
+        columns = columns.__wrapped__ if isinstance(columns, FactorValues) else columns
+    else:
+        columns = as_columns(value)
+    if not isinstance(columns, dict):
+        if np.ndim(columns) == 0:
+            columns = np.full(count, columns)
+        tensor = as_tensor(factor.text, _full_length(factor.text, columns, count))
+        return Numeric((factor.text,), spans), (tensor,)
+    fields = [field for field in columns if not str(field).startswith("__")]
+    names = tuple(form.format(name=factor.text, field=field) for field in fields)
+    tensors = tuple(as_tensor(factor.text, _full_length(factor.text, columns[field], count)) for field in fields)
+    return Numeric(names, spans, fields.index(dropped) if spans and dropped in fields else None), tensors
+
+
+def _is_missing(learned: Learned, values: Values) -> Tensor:
+    if isinstance(learned, Categorical):
+        return values[0] < 0
+    missing = torch.zeros(len(values[0]), dtype=torch.bool)
+    for column in values:
+        found = missing_rows(column)
+        if found is not None:
+            missing |= found
+    return missing
+
+
+def _missing_in(name: str, result: Evaluated, data: DataColumns, missing: Tensor | None) -> Tensor | None:
+    if isinstance(result.learned, Numeric):
+        index = data.source.index if data.rows is None else data.source.index[data.rows]
+        for column in result.values:
+            refuse_infinite(name, column, pd.Index(index))
+        dirty = any(missing_rows(column) is not None for column in result.values)
+    else:
+        dirty = bool((result.values[0] < 0).any())
+    if not dirty:
+        return missing
+    found = _is_missing(result.learned, result.values)
+    return found if missing is None else missing | found
+
+

@@ -1,0 +1,108 @@
+"""Numeric values of any kind -> torch tensors, without a copy where the memory can be shared."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from torchglm.errors import DataError
+
+SHARED = "fib"  # numpy kinds that torch can look at in place: floats, signed integers, bool
+
+
+def as_tensor(name: str, values: Any) -> Tensor:
+    """`values` as a tensor of their own dtype: a view of their memory where there is one, NaN where missing.
+
+    Raises: DataError for text, dates, complex and half-precision numbers.
+    """
+    if isinstance(values, Tensor):
+        return _checked(name, values)
+    array = _as_array(name, values)
+    if array.dtype.kind not in SHARED or array.dtype.byteorder == ">" or array.dtype == np.longdouble:
+        array = array.astype(np.float64)
+    return _checked(name, view_of(array))
+
+
+def view_of(array: np.ndarray) -> Tensor:
+    """A tensor over the array's memory. It is only ever read, so that read-only memory is fine.
+
+    A column of a frame's block becomes a view into a tensor of the whole block, so that columns know their neighbours.
+    """
+    root = array
+    while isinstance(root.base, np.ndarray) and root.base.dtype == array.dtype:
+        root = root.base
+    if any(stride < 0 for stride in (*array.strides, *root.strides)):
+        return torch.from_numpy(array.copy())
+    with warnings.catch_warnings():  # torch warns of read-only memory; nothing here writes
+        warnings.simplefilter("ignore", UserWarning)
+        whole = torch.from_numpy(root)
+    size = array.itemsize
+    offset = array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+    return whole.as_strided(array.shape, [stride // size for stride in array.strides], offset // size)
+
+
+def _as_array(name: str, values: Any) -> np.ndarray:
+    dtype = getattr(values, "dtype", None)
+    if isinstance(values, pd.Series | pd.api.extensions.ExtensionArray) and not isinstance(dtype, np.dtype):
+        if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
+            missing = bool(values.isna().any())
+            if missing or "decimal" in str(dtype):
+                return values.to_numpy(dtype=np.float64, na_value=np.nan)
+            return values.to_numpy()
+        raise DataError(_refusal(name, dtype))
+    array = values.to_numpy() if isinstance(values, pd.Series) else np.asarray(values)
+    if array.dtype.kind in "MmOUSc" or array.dtype == np.float16:
+        raise DataError(_refusal(name, array.dtype))
+    return array
+
+
+def _refusal(name: str, dtype: Any) -> str:
+    text = str(dtype)
+    if "datetime" in text or "date" in text or "timestamp" in text or "period" in text:
+        return (
+            f"{name!r} holds dates ({text}). Make numbers or categories of them first, for instance "
+            "df['day'] = (df['date'] - df['date'].min()).dt.days, or C(date.dt.month) in the formula."
+        )
+    if "timedelta" in text or "duration" in text:
+        return f"{name!r} holds time differences ({text}). Make numbers of them first, for instance .dt.total_seconds()."
+    if text in ("float16", "torch.float16", "halffloat[pyarrow]", "torch.bfloat16"):
+        return f"{name!r} holds half-precision numbers ({text}), too coarse for a fit. Convert them to float32 or float64."
+    if "complex" in text:
+        return f"{name!r} holds complex numbers ({text}). A GLM needs real ones."
+    return f"{name!r} holds text or objects ({text}) where numbers are needed. Convert it, or write C({name})."
+
+
+def _checked(name: str, tensor: Tensor) -> Tensor:
+    if tensor.dtype in (torch.float16, torch.bfloat16) or tensor.is_complex():
+        raise DataError(_refusal(name, tensor.dtype))
+    return tensor
+
+
+def missing_rows(tensor: Tensor) -> Tensor | None:
+    """(rows,) True where NaN, or None where there is none. One sum over the rows tells most of the time."""
+    if not tensor.is_floating_point() or bool(torch.isfinite(tensor.sum())):
+        return None
+    missing = torch.isnan(tensor)
+    return missing if bool(missing.any()) else None
+
+
+def refuse_infinite(name: str, tensor: Tensor, index: pd.Index) -> None:
+    """Nothing, where every value is finite or NaN.
+
+    Raises: DataError naming the first infinite row.
+    """
+    if not tensor.is_floating_point() or bool(torch.isfinite(tensor.sum())):
+        return
+    infinite = torch.isinf(tensor)
+    if bool(infinite.any()):
+        row = int(torch.nonzero(infinite.reshape(len(tensor), -1).any(1))[0])
+        value = float(tensor[row])
+        raise DataError(
+            f"{name!r} is infinite ({value}) in row {index[row]!r}, and in {int(infinite.sum())} row(s) in all. "
+            "Infinite values are never dropped: correct them, or leave the rows out with subset=."
+        )

@@ -1,0 +1,179 @@
+"""The kinds of columns, and their index formulas. No part ever holds a one-hot matrix.
+
+Constant    x[i] = 1                              no data
+Dense       x[i, j] = product_k source[j][k][i] - center[j]
+Coded       x[i, c] = values[i] * [codes[i] == c]      integer codes, cells c = 0 .. cells - 1
+
+A contrast is a small matrix behind the codes (`Coding`): it acts on cells, once a pass, never on rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+Product = tuple[Tensor, ...]  # columns of one length whose elementwise product is meant
+
+
+def product_rows(product: Product, start: int, stop: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Rows start..stop of the elementwise product, in `dtype`; a view where one column of that dtype is meant."""
+    value = product[0][start:stop].to(dtype)
+    for column in product[1:]:
+        value = value * column[start:stop]
+    return value
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How cells become columns: a selection (cell -> column, -1 for none) or a small dense matrix (cells, columns)."""
+
+    width: int
+    index: Tensor | None = None  # (cells,) int64
+    matrix: Tensor | None = None  # (cells, width) float64
+
+    @property
+    def cells(self) -> int:
+        """How many cells the codes can name."""
+        return len(self.index) if self.index is not None else len(self.matrix)  # type: ignore[arg-type]
+
+    @property
+    def kept(self) -> Tensor:
+        """The cells that have a column, in the order of the columns. Only for a selection."""
+        index = self.index
+        assert index is not None
+        kept = torch.empty(self.width, dtype=torch.int64, device=index.device)
+        cells = torch.nonzero(index >= 0).flatten()
+        kept[index[cells]] = cells
+        return kept
+
+    def expand(self, beta: Tensor) -> Tensor:
+        """beta (width,) -> the value of every cell (cells,)."""
+        if self.matrix is not None:
+            return self.matrix @ beta
+        return torch.cat([beta, beta.new_zeros(1)])[self.index]  # index -1 picks the zero
+
+    def collapse(self, cells: Tensor) -> Tensor:
+        """Sums over cells (cells, ...) -> sums over columns (width, ...): coding' cells."""
+        if self.matrix is not None:
+            return self.matrix.T @ cells
+        return cells[self.kept]
+
+    def times(self, other: Coding) -> Coding:
+        """The coding of the crossed cells; this factor's cells and columns vary fastest."""
+        if self.index is not None and other.index is not None:
+            mine, theirs = self.index[None, :], other.index[:, None]
+            index = torch.where((mine >= 0) & (theirs >= 0), mine + self.width * theirs, -1)
+            return Coding(self.width * other.width, index=index.reshape(-1))
+        return Coding(self.width * other.width, matrix=torch.kron(other.dense(), self.dense()))
+
+    def dense(self) -> Tensor:
+        """The coding as a matrix (cells, width)."""
+        if self.matrix is not None:
+            return self.matrix
+        index = self.index
+        assert index is not None
+        matrix = torch.zeros(len(index), self.width, dtype=torch.float64)
+        matrix[self.kept, torch.arange(self.width)] = 1.0
+        return matrix
+
+    def squared(self) -> Coding:
+        """The coding with every entry squared."""
+        return self if self.matrix is None else Coding(self.width, matrix=self.matrix.square())
+
+    def to(self, device: torch.device) -> Coding:
+        """The same coding on `device`."""
+        return Coding(
+            self.width,
+            None if self.index is None else self.index.to(device),
+            None if self.matrix is None else self.matrix.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A factor, an interaction of factors, or either times numeric columns, over all rows of its source."""
+
+    codes: Tensor  # (rows,) any integer dtype
+    coding: Coding
+    values: Product = ()
+
+    def rows(self, start: int, stop: int) -> CodedRows:
+        """The stretch start..stop."""
+        codes = self.codes[start:stop].to(torch.int64)
+        return CodedRows(codes, self.coding.cells, product_rows(self.values, start, stop) if self.values else None)
+
+
+@dataclass(frozen=True)
+class CodedRows:
+    """A stretch of rows of a Coded part. All sums are over cells; the coding is applied after the pass."""
+
+    codes: Tensor  # (rows,) int64
+    cells: int
+    values: Tensor | None  # (rows,) float64
+
+    def matvec(self, cell_values: Tensor) -> Tensor:
+        """out[i] = values[i] * cell_values[codes[i]]."""
+        out = cell_values.index_select(0, self.codes)
+        return out if self.values is None else out.mul_(self.values)
+
+    def rmatvec(self, v: Tensor) -> Tensor:
+        """out[c] = sum_i [codes[i] == c] values[i] v[i]."""
+        return torch.bincount(self.codes, v if self.values is None else v * self.values, self.cells)
+
+    def diagonal(self, w: Tensor, other: CodedRows) -> Tensor:
+        """out[c] = sum_i [codes[i] == c] values[i] w[i] other.values[i], for a part with the same codes."""
+        return self.rmatvec(w if other.values is None else w * other.values)
+
+    def table(self, w: Tensor, other: CodedRows) -> Tensor:
+        """out[c, d] = sum_i [codes[i] == c] [other.codes[i] == d] values[i] other.values[i] w[i]."""
+        for values in (self.values, other.values):
+            w = w if values is None else w * values
+        crossed = self.codes * other.cells
+        crossed += other.codes
+        return torch.bincount(crossed, w, self.cells * other.cells).view(self.cells, other.cells)
+
+    def cross(self, weighted: Tensor) -> Tensor:
+        """out[j, c] = sum_i weighted[j, i] [codes[i] == c] values[i]; one bincount a numeric column."""
+        return torch.stack([self.rmatvec(row) for row in weighted])
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Numeric columns, left where they lie: a pass gathers its stretch of rows, or views it when nothing is to be done."""
+
+    products: tuple[Product, ...]
+    centers: Tensor  # (width,) float64, subtracted in the gather
+    table: Tensor | None = None  # (width, rows) view of all columns when they lie evenly spaced
+
+    @property
+    def width(self) -> int:
+        """How many columns."""
+        return len(self.products)
+
+    def rows(self, start: int, stop: int, scratch: Tensor) -> Tensor:
+        """The stretch start..stop as (width, rows): a view, or gathered into `scratch` (width, at least rows)."""
+        if self.table is not None:
+            view = self.table[:, start:stop]
+            if view.dtype == scratch.dtype and not self._is_centered:
+                return view
+            out = scratch[:, : stop - start].copy_(view)
+            return out.sub_(self.centers[:, None]) if self._is_centered else out
+        out = scratch[:, : stop - start]
+        for target, product, center in zip(out, self.products, self._center_list, strict=True):
+            target.copy_(product[0][start:stop])
+            for column in product[1:]:
+                target.mul_(column[start:stop])
+            if center:
+                target.sub_(center)
+        return out
+
+    @cached_property
+    def _center_list(self) -> list[float]:
+        return self.centers.tolist()
+
+    @cached_property
+    def _is_centered(self) -> bool:
+        return any(self._center_list)

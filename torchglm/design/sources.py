@@ -1,0 +1,130 @@
+"""Any table as named columns: pandas, polars, pyarrow, or a dict of arrays or tensors; a Parquet path is read.
+
+Columns are looked at one by one and only when a formula names them; numeric columns without missing values are views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from torchglm.errors import DataError, UnknownNameError, did_you_mean
+
+KINDS = "a pandas or polars DataFrame, a pyarrow Table, a dict of arrays or tensors, or the path of a Parquet file"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table: names, a number of rows, an index, and columns as pandas Series on request."""
+
+    names: tuple[str, ...]
+    rows: int
+    index: pd.Index
+    table: Any
+
+    def column(self, name: str) -> pd.Series:
+        """The column of that name.
+
+        Raises: UnknownNameError, DataError where two columns have that name.
+        """
+        if name not in self._counts:
+            raise UnknownNameError(f"The data have no column {name!r}. {did_you_mean(name, self.names)}")
+        if self._counts[name] > 1:
+            raise DataError(f"The data have {self._counts[name]} columns named {name!r}. Rename them.")
+        if name not in self._columns:
+            self._columns[name] = _as_series(self.table[name], name, self.index)
+        return self._columns[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._counts
+
+    @cached_property
+    def _counts(self) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for name in self.names:
+            counts[name] = counts.get(name, 0) + 1
+        return counts
+
+    @cached_property
+    def _columns(self) -> dict[str, pd.Series]:
+        return {}
+
+
+def open_source(data: Any) -> Source:
+    """The table that `data` is.
+
+    Raises: DataError where it is none, or where its columns have different lengths.
+    """
+    if isinstance(data, pd.DataFrame):
+        return Source(tuple(map(str, data.columns)), len(data), data.index, _named(data))
+    if isinstance(data, (str, Path)):
+        return _read(Path(data))
+    if isinstance(data, Mapping):
+        return _from_mapping(data)
+    module = type(data).__module__.partition(".")[0]
+    if module == "polars":
+        frame = data.collect() if type(data).__name__ == "LazyFrame" else data
+        return Source(tuple(frame.columns), frame.height, pd.RangeIndex(frame.height), frame)
+    if module == "pyarrow":
+        return Source(tuple(data.column_names), data.num_rows, pd.RangeIndex(data.num_rows), data)
+    raise DataError(f"data must be {KINDS}; got {type(data).__name__}.")
+
+
+def _named(data: pd.DataFrame) -> Any:
+    """The frame, its column labels as text (a label 1 is asked for as `1`)."""
+    if all(isinstance(name, str) for name in data.columns):
+        return data
+    return data.rename(columns=str)
+
+
+def _read(path: Path) -> Source:
+    if path.suffix.lower() not in (".parquet", ".pq"):
+        raise DataError(f"data must be {KINDS}; got the path {str(path)!r}. Read it into a frame first.")
+    if not path.exists():
+        raise DataError(f"There is no file {str(path)!r}.")
+    return open_source(pd.read_parquet(path))
+
+
+def _from_mapping(data: Mapping[Any, Any]) -> Source:
+    lengths = {str(name): np.shape(values)[0] if np.ndim(values) else None for name, values in data.items()}
+    if not lengths:
+        raise DataError("data is an empty dict: there is no column.")
+    scalars = [name for name, n in lengths.items() if n is None]
+    if scalars:
+        raise DataError(f"Column {scalars[0]!r} of the data is a single value. Give one value a row.")
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{name!r}: {n}" for name, n in list(lengths.items())[:6])
+        raise DataError(f"The columns of the data have different lengths: {shown}.")
+    index = next((v.index for v in data.values() if isinstance(v, pd.Series)), None)
+    rows = next(iter(lengths.values()))
+    assert rows is not None
+    return Source(
+        tuple(lengths), rows, pd.RangeIndex(rows) if index is None else index, {str(k): v for k, v in data.items()}
+    )
+
+
+def _as_series(values: Any, name: str, index: pd.Index) -> pd.Series:
+    """One column as a Series, without a copy where its memory allows.
+
+    Raises: DataError for what is not one-dimensional.
+    """
+    if isinstance(values, pd.Series):
+        series = values
+    elif isinstance(values, torch.Tensor):
+        series = pd.Series(values.detach().cpu().numpy(), copy=False)
+    elif type(values).__module__.partition(".")[0] in ("polars", "pyarrow"):
+        series = values.to_pandas()
+    elif np.ndim(values) == 1:
+        series = pd.Series(values, copy=False)
+    else:
+        raise DataError(f"Column {name!r} has {np.ndim(values)} dimensions. A column has one.")
+    if series.index is not index and len(series) == len(index):
+        series = series.set_axis(index)
+    return series

@@ -1,0 +1,67 @@
+"""What a weight means.
+
+Precision      Var(y_i) = phi V(mu_i) / w_i      weights=        R's glm(weights=): doubling all doubles phi, SEs stay
+Frequency      row i stands for w_i equal rows   freq_weights=   every number as if the rows were written out
+Probability    row i was drawn with chance 1/w_i prob_weights=   sandwich covariance, as survey::svyglm
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Weights(ABC):
+    """Weights of the rows used, trials of a grouped binomial multiplied in."""
+
+    values: Tensor  # (rows,) float64
+    label: str
+    meaning: ClassVar[str]
+
+    def count(self) -> float:
+        """n: how many observations the rows stand for. Rows of zero weight stand for none."""
+        return float((self.values > 0).sum())
+
+    @property
+    def note(self) -> str:
+        """As the summary says it."""
+        return f"{self.meaning}: {self.label}"
+
+
+@dataclass(frozen=True)
+class Precision(Weights):
+    """Inverse variances, up to phi."""
+
+    meaning: ClassVar[str] = "precision weights"
+
+
+@dataclass(frozen=True)
+class Frequency(Weights):
+    """Repetitions."""
+
+    meaning: ClassVar[str] = "frequency weights"
+
+    def count(self) -> float:
+        """The sum of the repetitions."""
+        return float(self.values.sum())
+
+
+@dataclass(frozen=True)
+class Probability(Weights):
+    """Inverse chances of having been sampled."""
+
+    meaning: ClassVar[str] = "sampling weights"
+
+
+KINDS: dict[str, type[Weights]] = {"weights": Precision, "freq_weights": Frequency, "prob_weights": Probability}
+
+
+def first_bad_weight(values: Tensor) -> int | None:
+    """The first row whose weight is negative or infinite."""
+    bad = (values < 0) | torch.isinf(values)
+    return int(torch.nonzero(bad)[0]) if bool(bad.any()) else None

@@ -1,0 +1,122 @@
+"""Separation: coefficients that no finite value maximises, found by a linear program.
+
+The likelihood of a row has no finite maximum in eta where its response lies at an end: y = 0 or 1 of a binomial,
+y = 0 of a count. A direction d along which every such row goes on towards its end (or stays) and every other row
+stays, is one along which the likelihood never falls:
+
+    s_i x_i'd >= 0 for rows at an end (s_i its side),   x_i'd = 0 for all others,   some x_i'd != 0
+
+(Albert & Anderson 1984; Konis 2007). The rows that a fit has carried to their end are few where there is no separation,
+so the program runs in the null space of the others.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from torchglm.design.block import Block
+from torchglm.inference.estimate import Estimate
+from torchglm.numerics.sums import Sums
+from torchglm.objective.curvature import assemble
+
+SUSPICIOUS = 30.0  # standard errors per unit of a column, in link units, that ordinary data do not have
+DECIDED = 1e-6  # a row of information below this is at its end
+NULL = 1e-9  # relative eigenvalue below which rows leave a direction free
+LARGEST = 3_000  # coefficients
+
+
+def infinite_coefficients(estimate: Estimate, names: tuple[str, ...]) -> dict[str, str]:
+    """The coefficients that separation makes infinite -> "+" or "-"; empty where there is none.
+
+    Costs nothing unless a standard error is suspiciously large.
+    """
+    if estimate.family.has_dispersion and not estimate.family.name.startswith("quasi"):
+        return {}
+    if estimate.layout.width > LARGEST or not _is_suspicious(estimate):
+        return {}
+    direction = recession(estimate)
+    if direction is None:
+        return {}
+    return {name: "+" if d > 0 else "-" for name, d in zip(names, direction.tolist(), strict=True) if d != 0.0}
+
+
+def _is_suspicious(estimate: Estimate) -> bool:
+    """Whether a coefficient's standard error, times its column's root mean square, is beyond what data leave open."""
+    if not estimate.solution.status.converged:
+        return True
+    lengths = _column_lengths(estimate)
+    size = estimate.unscaled_variances.nan_to_num(nan=0.0).clamp(min=0.0).sqrt() * lengths
+    return bool((size > SUSPICIOUS).any())
+
+
+def _column_lengths(estimate: Estimate) -> Tensor:
+    """(p,) root mean square of each column over the rows where it is not zero, from the first block."""
+    block = next(iter(estimate.objective.design.blocks()))
+    columns = block.columns[0]
+    ones = torch.ones(block.rows, dtype=torch.float64, device=block.y.device)
+    squares = columns.whole.collapse_squares(columns.squares(ones))
+    counts = torch.full_like(squares, float(block.rows))
+    start = columns.whole.widths[0] + columns.whole.widths[1]
+    counts[start:] = squares[start:].clamp(min=1.0)
+    return (squares / counts).sqrt()[estimate.layout.order].cpu()
+
+
+def recession(estimate: Estimate) -> Tensor | None:
+    """(p,) a direction of the formula's coefficients along which the likelihood never falls, or None."""
+    objective, raw = estimate.objective, estimate.objective.raw(estimate.solution.theta)
+    rows: list[tuple[Tensor, Tensor]] = []
+
+    def row_sums(block: Block) -> Sums:
+        z = objective.predictors(block, raw)
+        terms = objective.likelihood.expand(block.y, z, information="expected")
+        side = _side(estimate, block.y)
+        ended = (terms.curvature[:, 0, 0] < DECIDED) & (side != 0)
+        free = torch.where(ended, 0.0, 1.0).to(torch.float64)
+        if bool(ended.any()):
+            rows.append((block.columns[0].model_matrix()[ended], side[ended]))
+        return Sums(block.columns[0].gram(free, block.scratch[0]))
+
+    gram = assemble(estimate.layout.columns[0], objective.design.sum(row_sums))
+    if not rows:
+        return None
+    scale = gram.diagonal() + torch.cat([x for x, _ in rows]).square().sum(0)
+    scale = torch.where(scale > 0, scale, 1.0).rsqrt()
+    values, vectors = torch.linalg.eigh(gram * scale[:, None] * scale[None, :])
+    null = vectors[:, values < NULL * max(float(values.max()), 1e-300)] * scale[:, None]
+    if not null.shape[1]:
+        return None
+    ended = torch.cat([side[:, None] * (x @ null) for x, side in rows])
+    along = _program(torch.unique(ended, dim=0).cpu().numpy())
+    if along is None:
+        return None
+    direction = estimate.layout.to_user(null @ torch.from_numpy(along).to(null.device)).cpu()
+    unit = direction / (scale[estimate.layout.order].cpu())
+    return torch.where((unit.abs() > 1e-6 * unit.abs().max()) & ~estimate.aliased, direction, 0.0)
+
+
+def _side(estimate: Estimate, y: Tensor) -> Tensor:
+    """+1 where eta of a row can go to its upper end without loss, -1 to its lower, 0 where neither."""
+    sign = -1.0 if estimate.family.link.decreasing else 1.0
+    lower = torch.where(y == 0.0, -sign, 0.0).to(torch.float64)
+    if math.isfinite(estimate.family.mean_domain.upper):
+        return torch.where(y == 1.0, sign, lower)
+    return lower
+
+
+def _program(ended: np.ndarray) -> np.ndarray | None:
+    """The direction in the null space that carries the rows furthest: max sum(A d), A d >= 0, |d| <= 1; None for zero."""
+    from scipy.optimize import linprog
+
+    span = np.abs(ended).max(axis=1)
+    ended = ended[span > 1e-9 * max(span.max(), 1e-300)]
+    if not len(ended):
+        return None
+    ended = ended / np.abs(ended).max(axis=1, keepdims=True)
+    result = linprog(-ended.sum(0), A_ub=-ended, b_ub=np.zeros(len(ended)), bounds=[(-1, 1)] * ended.shape[1])
+    if not result.success or -result.fun < 1e-7:
+        return None
+    return np.asarray(result.x, dtype=np.float64)

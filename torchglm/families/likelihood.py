@@ -1,0 +1,67 @@
+"""A row likelihood of q linear predictors, and its derivatives in them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Information = Literal["expected", "observed"]
+
+
+class RowTerms(NamedTuple):
+    """The negative log likelihood of each row and its derivatives in the linear predictors.
+
+    Shapes: nll (rows,), gradient (rows, q), curvature (rows, q, q).
+    """
+
+    nll: Tensor
+    gradient: Tensor
+    curvature: Tensor
+
+
+class Likelihood(ABC):
+    """What a row says about its linear predictors. `nll` and `mean` suffice; autograd does the rest.
+
+    Shapes: y (rows,), z (rows, q).
+    Scale: no weight, phi = 1, up to a function of y alone.
+    """
+
+    predictors: tuple[str, ...]
+
+    @property
+    def has_dispersion(self) -> bool:
+        """Whether phi is estimated beside the predictors, so that standard errors grow by its root."""
+        return False
+
+    @abstractmethod
+    def nll(self, y: Tensor, z: Tensor) -> Tensor:
+        """The negative log likelihood of each row; +inf where z gives a mean outside of its domain."""
+
+    @abstractmethod
+    def mean(self, z: Tensor) -> Tensor:
+        """The mean response of each row."""
+
+    def slope(self, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """nll and gradient."""
+        with torch.enable_grad():
+            at = z.detach().requires_grad_(True)
+            nll = self.nll(y, at)
+            (gradient,) = torch.autograd.grad(nll.sum(), at)
+        return nll.detach(), gradient
+
+    def expand(self, y: Tensor, z: Tensor, *, information: Information = "expected") -> RowTerms:
+        """nll, gradient and curvature, which is the observed one unless the likelihood knows its expectation."""
+        # Rows are independent, so the sum of one gradient column has the rows' second derivatives as its gradient:
+        # q + 1 reverse passes, without a vmap over rows.
+        with torch.enable_grad():
+            at = z.detach().requires_grad_(True)
+            nll = self.nll(y, at)
+            (gradient,) = torch.autograd.grad(nll.sum(), at, create_graph=True)
+            rows = [
+                torch.autograd.grad(column.sum(), at, retain_graph=True, materialize_grads=True)[0]
+                for column in gradient.unbind(1)
+            ]
+        return RowTerms(nll.detach(), gradient.detach(), torch.stack(rows, dim=1))

@@ -1,0 +1,52 @@
+"""Numbers computed from the data of an estimate, each when it is first asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from torchglm.inference.covariance import CovarianceKind
+from torchglm.inference.dispersion import DispersionKind
+from torchglm.inference.estimate import Estimate
+from torchglm.inference.totals import Totals
+
+
+@dataclass(frozen=True)
+class Computed:
+    """The numbers of an estimate under a covariance and a dispersion."""
+
+    estimate: Estimate
+    covariance_kind: CovarianceKind
+    dispersion: DispersionKind
+
+    @property
+    def theta(self) -> Tensor:
+        """(p,) coefficients, NaN where aliased."""
+        return self.estimate.theta
+
+    @property
+    def totals(self) -> Totals:
+        """Deviance, X2, log-likelihood."""
+        return self.estimate.totals
+
+    @property
+    def null(self) -> Totals:
+        """The null model's."""
+        return self.estimate.null
+
+    @cached_property
+    def phi(self) -> float:
+        """The dispersion."""
+        return self.dispersion.value(self.estimate)
+
+    @cached_property
+    def variances(self) -> Tensor:
+        """(p,) of the coefficients."""
+        return self.covariance_kind.variances(self.estimate, self.phi)
+
+    @cached_property
+    def covariance(self) -> Tensor:
+        """(p, p) of the coefficients."""
+        return self.covariance_kind.matrix(self.estimate, self.phi)

@@ -1,0 +1,110 @@
+"""Estimate: what a fit found, apart from how it is shown. With data, or as loaded without them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from torchglm.design.prepare import Prepared
+from torchglm.families.family import Family
+from torchglm.inference.totals import Totals, null_totals, totals
+from torchglm.numerics.linalg import Factored
+from torchglm.objective.layout import Layout
+from torchglm.objective.objective import Objective
+from torchglm.solvers.solver import Solution
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A maximum of the likelihood: coefficients in the formula's order, NaN where aliased."""
+
+    prepared: Prepared
+    objective: Objective
+    solution: Solution
+    family: Family
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where each coefficient stands inside."""
+        return self.objective.layout
+
+    @cached_property
+    def aliased(self) -> Tensor:
+        """(p,) True where a coefficient is not defined, because earlier columns span its own."""
+        return self.curvature.aliased[self.layout.order].cpu()
+
+    @cached_property
+    def theta(self) -> Tensor:
+        """(p,) coefficients, NaN where aliased."""
+        return self.layout.to_user(self.solution.theta).cpu().masked_fill(self.aliased, math.nan)
+
+    @property
+    def curvature(self) -> Factored:
+        """The expected information at theta, factored; inner order, phi = 1."""
+        return self.solution.point.curvature
+
+    @cached_property
+    def n(self) -> float:
+        """The observations: rows of positive weight, or the sum of frequency weights."""
+        weights = self.prepared.weights
+        return float(self.objective.design.n) if weights is None else weights.count()
+
+    @property
+    def rank(self) -> int:
+        """The coefficients that are defined."""
+        return self.curvature.rank
+
+    @property
+    def df_resid(self) -> float:
+        """n - rank."""
+        return self.n - self.rank
+
+    @property
+    def pearson(self) -> float:
+        """Pearson's X2."""
+        return self.totals.pearson
+
+    @cached_property
+    def totals(self) -> Totals:
+        """Deviance, X2 and log-likelihood, from one pass."""
+        return totals(self.objective, self.solution.theta, self.family, self.prepared.weights)
+
+    @cached_property
+    def null(self) -> Totals:
+        """The same of the model without terms: a constant where the formula has one, and the offset."""
+        return null_totals(self.objective, self.family, self.prepared)
+
+    @cached_property
+    def unscaled_covariance(self) -> Tensor:
+        """(p, p) inverse expected information at phi = 1, formula's order, NaN where aliased."""
+        inverse = self.layout.covariance_to_user(self.curvature.inverse()).cpu()
+        inverse[self.aliased, :] = math.nan
+        inverse[:, self.aliased] = math.nan
+        return inverse
+
+    @cached_property
+    def unscaled_variances(self) -> Tensor:
+        """(p,) its diagonal, without the rest of it where that is cheaper."""
+        layout = self.layout
+        variances = self.curvature.inverse_diagonal()[layout.order]
+        for place, direction in layout.shifted_constants():
+            variances[place] = direction.dot(self.curvature.solve(direction))
+        return variances.cpu().masked_fill(self.aliased, math.nan)
+
+    @cached_property
+    def log_likelihood(self) -> float:
+        """R's logLik."""
+        return self.totals.log_likelihood(self.family)
+
+    def rows(self, values: Tensor) -> Tensor:
+        """One value a row used -> one a row of the data, NaN where a row was dropped."""
+        kept = self.prepared.rows
+        if kept is None:
+            return values
+        out = torch.full((len(kept),), math.nan, dtype=torch.float64)
+        out[torch.from_numpy(kept)] = values.cpu()
+        return out

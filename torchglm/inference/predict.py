@@ -1,0 +1,147 @@
+"""Predictions for new rows, with standard errors and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from torchglm.design.learn import apply, raw_missing
+from torchglm.design.prepare import new_offset
+from torchglm.design.sources import Source, open_source
+from torchglm.errors import OptionError
+from torchglm.inference.hypotheses import quantile
+from torchglm.inference.prediction_interval import prediction_interval
+from torchglm.inference.record import Record
+
+LARGEST_MATRIX = 4_000_000  # entries of the rows written out at a time, for their standard errors
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What predict() was asked for."""
+
+    scale: str = "response"
+    se: bool = False
+    interval: str | None = None
+    level: float = 0.95
+    new_levels: str = "raise"
+
+
+@dataclass(frozen=True)
+class Linear:
+    """eta (rows,) with its standard error (rows,) or None, over the complete rows; `kept` tells which they are."""
+
+    eta: Tensor
+    se: Tensor | None
+    kept: np.ndarray
+    index: pd.Index
+
+
+def check(asked: Asked) -> None:
+    """Nothing, for a request that means something.
+
+    Raises: OptionError.
+    """
+    if asked.scale not in ("link", "response"):
+        raise OptionError(f'scale= is "link" or "response"; got {asked.scale!r}.')
+    if asked.interval not in (None, "confidence", "prediction"):
+        raise OptionError(f'interval= is None, "confidence" or "prediction"; got {asked.interval!r}.')
+    if asked.interval == "prediction" and asked.scale == "link":
+        raise OptionError('A prediction interval is one of new responses: say scale="response".')
+    if asked.new_levels not in ("raise", "nan"):
+        raise OptionError(f'new_levels= is "raise" or "nan"; got {asked.new_levels!r}.')
+
+
+def predict(record: Record, data: Any, asked: Asked, given: Mapping[str, Any]) -> pd.Series | pd.DataFrame:
+    """Predictions for `data`: a Series, or a DataFrame with se and interval columns where they are asked for.
+
+    Rows with missing values are missing in the result, which has the index of the data. Aliased coefficients count as
+    dropped. Standard errors on the response scale are those of the delta method; an interval is that of the linear
+    predictor, mapped, its ends in order.
+    Raises: OptionError, LevelError, UnknownNameError, DataError.
+    """
+    check(asked)
+    linear = linear_predictor(record, open_source(data), asked, given)
+    return shown(record, linear, asked)
+
+
+def linear_predictor(record: Record, source: Source, asked: Asked, given: Mapping[str, Any]) -> Linear:
+    """eta of the complete rows of new data, and its standard error where `asked` needs one."""
+    needed = [*record.schema.parsed.factors]
+    needed.extend(e.factor for e in record.offsets if e.factor is not None)
+    if record.exposure is not None and record.exposure.factor is not None:
+        needed.append(record.exposure.factor)
+    found = raw_missing(needed, source, None)
+    rows = ~np.logical_or.reduce(list(found.values())) if found else None
+    values, missing = apply(record.schema, source, rows, asked.new_levels)
+    n = len(missing)
+    columns = record.schema.columns(values, n)
+    offset = new_offset(record.offsets, record.exposure, source, rows, record.schema.caller, given)
+    theta = record.numbers.theta.nan_to_num(nan=0.0)[columns.positions]
+    eta = torch.zeros(n, dtype=torch.float64) if offset is None else offset.clone()
+    if n:
+        scratch = torch.empty(columns.dense.width, n, dtype=torch.float64)
+        eta += columns.rows(0, n, scratch).matvec(columns.expand(theta))
+        if offset is not None:
+            missing = missing | torch.isnan(offset)
+    se = _standard_errors(record, columns, n) if asked.se or asked.interval else None
+    complete = ~missing
+    kept = np.zeros(source.rows, dtype=bool)
+    kept[np.arange(source.rows) if rows is None else np.flatnonzero(rows)] = complete.numpy()
+    return Linear(eta[complete], None if se is None else se[complete], kept, source.index)
+
+
+def _standard_errors(record: Record, columns: Any, n: int) -> Tensor:
+    """(n,) sqrt(x' V x), a stretch of rows at a time."""
+    covariance = record.numbers.covariance.nan_to_num(nan=0.0)[columns.positions][:, columns.positions]
+    size = max(1, LARGEST_MATRIX // max(columns.width, 1))
+    out = torch.empty(n, dtype=torch.float64)
+    for start in range(0, n, size):
+        stop = min(start + size, n)
+        scratch = torch.empty(columns.dense.width, stop - start, dtype=torch.float64)
+        x = columns.rows(start, stop, scratch).model_matrix()
+        out[start:stop] = ((x @ covariance) * x).sum(1).clamp(min=0.0).sqrt()
+    return out
+
+
+def shown(record: Record, linear: Linear, asked: Asked) -> pd.Series | pd.DataFrame:
+    """The prediction as it is returned."""
+    link = record.family.link
+    center = linear.eta if asked.scale == "link" else link.inverse(linear.eta)
+    columns = {"predicted": center}
+    if asked.se:
+        assert linear.se is not None
+        columns["se"] = linear.se if asked.scale == "link" else linear.se * link.derivative(linear.eta).abs()
+    if asked.interval is not None:
+        columns["lower"], columns["upper"] = _interval(record, linear, asked)
+    frame = {}
+    for name, values in columns.items():
+        full = np.full(len(linear.kept), np.nan)
+        full[linear.kept] = values.numpy()
+        frame[name] = full
+    if len(frame) == 1:
+        return pd.Series(frame["predicted"], index=linear.index, name="predicted")
+    return pd.DataFrame(frame, index=linear.index)
+
+
+def _interval(record: Record, linear: Linear, asked: Asked) -> tuple[Tensor, Tensor]:
+    assert linear.se is not None
+    if asked.interval == "prediction":
+        return prediction_interval(record, linear.eta, linear.se, asked.level)
+    half = quantile(record, asked.level) * linear.se
+    low, high = linear.eta - half, linear.eta + half
+    if asked.scale == "response":
+        low, high = _mapped(record, low), _mapped(record, high)
+    return torch.minimum(low, high), torch.maximum(low, high)
+
+
+def _mapped(record: Record, eta: Tensor) -> Tensor:
+    """The mean at an end of an interval; where it lies outside of the link's domain, NaN: the interval is not bounded there."""
+    link = record.family.link
+    return torch.where(link.eta_domain.closure().contains(eta), link.inverse(eta), torch.nan)

@@ -1,0 +1,122 @@
+"""Record: the numbers of a fit without its data. Everything shown, tested and predicted follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from torchglm.design.extras import Extra
+from torchglm.design.schema import Schema
+from torchglm.families.family import Family
+from torchglm.inference.totals import Totals
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a summary says beside the numbers."""
+
+    formula: str | None
+    response: str
+    response_levels: tuple[Any, Any] | None
+    weights_note: str | None
+    offset_note: str | None
+    rows_dropped: int
+    rows_zero_weight: int
+    n: float
+    rank: int
+    status: str
+    converged: bool
+    solver: str
+    steps: int
+    passes: int
+    trace: list[dict[str, float]]
+    aliased: dict[str, list[str]]  # name -> the columns that span it
+    infinite: dict[str, str]  # name -> "+" or "-"
+    dispersion_kind: str
+    covariance_note: str
+    data_name: str = ""
+
+
+class Numbers(Protocol):
+    """Where the numbers come from: computed from the data when asked for, or read from a file."""
+
+    @property
+    def theta(self) -> Tensor: ...
+    @property
+    def totals(self) -> Totals: ...
+    @property
+    def null(self) -> Totals: ...
+    @property
+    def phi(self) -> float: ...
+    @property
+    def variances(self) -> Tensor: ...
+    @property
+    def covariance(self) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Record:
+    """Names, coefficients, covariance, totals; `schema` and `offsets` carry predictions to new data."""
+
+    schema: Schema
+    family: Family
+    facts: Facts
+    numbers: Numbers
+    offsets: tuple[Extra, ...] = ()
+    exposure: Extra | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The coefficients' names, in the formula's order."""
+        return self.schema.names
+
+    @property
+    def df_resid(self) -> float:
+        """n - rank."""
+        return self.facts.n - self.facts.rank
+
+    @property
+    def use_t(self) -> bool:
+        """Whether tests refer to t with df_resid, because phi is estimated, rather than to the normal."""
+        return self.family.has_dispersion
+
+    @cached_property
+    def standard_errors(self) -> Tensor:
+        """(p,) NaN where aliased."""
+        return self.numbers.variances.clamp(min=0.0).sqrt()
+
+    @cached_property
+    def log_likelihood(self) -> float:
+        """R's logLik, in nats."""
+        return self.numbers.totals.log_likelihood(self.family)
+
+    @property
+    def log_likelihood_null(self) -> float:
+        """R's logLik of the null model."""
+        return self.numbers.null.log_likelihood(self.family)
+
+    @property
+    def counted_parameters(self) -> int:
+        """The parameters that AIC counts: coefficients, and the dispersion where its estimate is in the likelihood."""
+        return self.facts.rank + int(self.family.counts_dispersion)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Numbers read from a file, or computed once and kept."""
+
+    theta: Tensor
+    totals: Totals
+    null: Totals
+    phi: float
+    covariance: Tensor
+
+    @property
+    def variances(self) -> Tensor:
+        """(p,) the diagonal of the covariance."""
+        return self.covariance.diagonal()
+
+

@@ -1,0 +1,98 @@
+"""Totals over the rows at a theta: deviance, Pearson's X2, and what R's logLik is made of."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from torchglm.design.block import Block
+from torchglm.design.columns import Columns
+from torchglm.design.parts import Dense
+from torchglm.design.prepare import Prepared
+from torchglm.design.weights import Frequency, Weights
+from torchglm.errors import DomainError
+from torchglm.families.family import Family
+from torchglm.families.mean import MeanModel
+from torchglm.numerics.sums import Sums
+from torchglm.objective.objective import Objective
+from torchglm.solvers.irls import IRLS
+from torchglm.solvers.solver import Stop, run
+from torchglm.solvers.start import Start
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over the rows of positive weight; n as the weights count."""
+
+    deviance: float
+    pearson: float
+    saturated: float
+    sum_weights: float
+    n: float
+
+    def log_likelihood(self, family: Family) -> float:
+        """R's logLik from these totals; NaN for a family without likelihood."""
+        if not family.has_likelihood:
+            return math.nan
+        return family.log_likelihood(self.deviance, self.n, self.sum_weights, self.saturated)  # type: ignore[arg-type]
+
+
+def totals(objective: Objective, theta: Tensor, family: Family, weights: Weights | None) -> Totals:
+    """The totals at theta: one pass."""
+    raw = objective.raw(theta)
+    model = MeanModel(family)
+    frequency = isinstance(weights, Frequency)
+
+    def row_sums(block: Block) -> Sums:
+        z = objective.predictors(block, raw)
+        w = torch.ones_like(block.y) if block.weight is None else block.weight
+        mu = model.mean(z)
+        pearson = (block.y - mu).square_().div_(family.variance(mu))
+        # A row of frequency w is w rows of weight one.
+        saturated = family.saturated(block.y, torch.ones_like(w)).dot(w) if frequency else family.saturated(block.y, w).sum()
+        return Sums(
+            {
+                "deviance": model.deviance(block.y, z).dot(w),
+                "pearson": pearson.nan_to_num_(nan=0.0).dot(w),
+                "saturated": saturated,
+                "weights": w.sum(),
+                "n": w.sum() if frequency else torch.tensor(float(block.rows), dtype=torch.float64, device=w.device),
+            }
+        )
+
+    sums = objective.design.sum(row_sums)
+    return Totals(*(float(sums[name]) for name in ("deviance", "pearson", "saturated", "weights", "n")))
+
+
+def null_totals(objective: Objective, family: Family, prepared: Prepared) -> Totals:
+    """The totals of the model without terms, refitted with the offset; NaN deviance where it leaves its domain.
+
+    Source: the null deviance of stats::glm: a constant where the formula has one, and the offset.
+    """
+    design = objective.design
+    empty = torch.empty(0, dtype=torch.int64, device=design.y.device)
+    nothing = Dense((), torch.empty(0, dtype=torch.float64, device=design.y.device))
+    constant = prepared.schema.has_intercept
+    positions = torch.zeros(1, dtype=torch.int64, device=design.y.device) if constant else empty
+    null = objective.on(replace(design, columns=(Columns(constant, nothing, (), positions),)))
+    try:
+        theta = _null_theta(null, family)
+    except DomainError:
+        return Totals(math.nan, math.nan, math.nan, math.nan, math.nan)
+    return totals(null, theta, family, prepared.weights)
+
+
+def _null_theta(null: Objective, family: Family) -> Tensor:
+    if not null.layout.width:
+        return torch.empty(0, dtype=torch.float64, device=null.design.y.device)
+    design = null.design
+    if all(offset is None for offset in design.offsets):
+        w = torch.ones_like(design.y) if design.weight is None else design.weight
+        mean = (design.y.dot(w) / w.sum()).reshape(1)
+        theta = family.link.link(mean)
+        if bool(torch.isfinite(theta).all()):
+            return theta
+    return run(IRLS(), null, Start(family), Stop()).theta

@@ -1,0 +1,1 @@
+"""Numbers: special functions, linear algebra, sums, ranks, registries."""

@@ -1,0 +1,197 @@
+"""Objective: the negative log-likelihood of a design, a sum over rows, and its derivatives in theta.
+
+The chain from a predictor to theta is always rmatvec and gram: no graph ever spans rows and coefficients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from torchglm.design.block import Block
+from torchglm.design.design import Design
+from torchglm.families.likelihood import Likelihood
+from torchglm.numerics.linalg import ENOUGH_DIGITS, Factored, factor_root
+from torchglm.numerics.sums import Sums
+from torchglm.objective.curvature import factor
+from torchglm.objective.layout import Layout
+
+LARGEST_ROOT = 2e11  # rows x p^2 up to which an orthogonal factorisation is worth its seconds
+ROOT_ROWS = 4_096
+
+
+@dataclass(frozen=True)
+class Slope:
+    """Value and gradient (p,) at a theta: what one cheap pass gives."""
+
+    value: float
+    gradient: Tensor
+
+
+@dataclass(frozen=True)
+class Quadratic(Slope):
+    """The local quadratic at a theta.
+
+    curvature  factored H (p, p), of the expected or the observed information
+    step       (p,) -H^-1 gradient: the full Newton or Fisher-scoring step
+    pearson    sum of squared scores over their variance: with expected information, Pearson's X2
+    length     sqrt(sum_i w_i h_i eta_i^2), the length of the fit in standard errors (phi = 1): what rounding scales with
+    """
+
+    curvature: Factored
+    step: Tensor
+    pearson: float
+    length: float
+    information: str
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A likelihood over a design. All values are sums over rows, at phi = 1, up to a function of y."""
+
+    design: Design
+    likelihood: Likelihood
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where each coefficient stands."""
+        return Layout(self.design.columns)
+
+    def on(self, design: Design) -> Objective:
+        """The same function on other rows."""
+        return replace(self, design=design)
+
+    def raw(self, theta: Tensor) -> list[Tensor]:
+        """One vector of raw coefficients a predictor: the codings' share of eta, done once a pass."""
+        betas = self.layout.split(theta)
+        return [c.expand(beta) for c, beta in zip(self.design.columns, betas, strict=True)]
+
+    @staticmethod
+    def predictors(block: Block, raw: list[Tensor]) -> Tensor:
+        """z (rows, q): the linear predictors of a block, offsets included."""
+        z = []
+        for columns, coef, offset in zip(block.columns, raw, block.offsets, strict=True):
+            eta = columns.matvec(coef)
+            z.append(eta if offset is None else eta.add_(offset))
+        return z[0].unsqueeze(1) if len(z) == 1 else torch.stack(z, dim=1)
+
+    def values(self, thetas: Tensor) -> Tensor:
+        """(p, m) -> (m,): the value at m thetas, in one pass."""
+        raws = [self.raw(theta) for theta in thetas.T]
+
+        def row_sums(block: Block) -> Sums:
+            each = [_total(self.likelihood.nll(block.y, self.predictors(block, raw)), block.weight) for raw in raws]
+            return Sums({"value": torch.stack(each)})
+
+        return self.design.sum(row_sums)["value"]
+
+    def slope(self, theta: Tensor) -> Slope:
+        """Value and gradient: one cheap pass."""
+        raw = self.raw(theta)
+
+        def row_sums(block: Block) -> Sums:
+            nll, gradient = self.likelihood.slope(block.y, self.predictors(block, raw))
+            return Sums({"value": _total(nll, block.weight), **_gradients(block, gradient)})
+
+        sums = self.design.sum(row_sums)
+        return Slope(float(sums["value"]), self._gradient(sums))
+
+    def quadratic(self, theta: Tensor, *, information: str = "expected") -> Quadratic:
+        """Value, gradient and factored curvature: one pass, and an orthogonal one where digits are short."""
+        raw = self.raw(theta)
+
+        def row_sums(block: Block) -> Sums:
+            z = self.predictors(block, raw)
+            terms = self.likelihood.expand(block.y, z, information=information)
+            gradient, curvature = terms.gradient[:, 0], terms.curvature[:, 0, 0]
+            pearson = gradient.square().div_(curvature)
+            w = curvature if block.weight is None else curvature * block.weight
+            return Sums(
+                {
+                    "value": _total(terms.nll, block.weight),
+                    "pearson": _total(pearson, block.weight),
+                    "length": torch.dot(w, z[:, 0].square()),
+                    "total": w.sum(),
+                    **_gradients(block, terms.gradient),
+                    **block.columns[0].gram(w, block.scratch[0]),
+                }
+            )
+
+        sums = self.design.sum(row_sums)
+        gradient = self._gradient(sums)
+        curvature = factor(self.layout, sums, sums["total"])
+        step = None
+        if curvature.smallest_pivot < ENOUGH_DIGITS and not curvature.indefinite and self._affords_root:
+            curvature, step = self._root(raw, information)
+        if step is None:
+            step = curvature.solve(-gradient)
+        value, pearson, length = float(sums["value"]), float(sums["pearson"]), float(sums["length"]) ** 0.5
+        return Quadratic(value, gradient, curvature, step, pearson, length, information)
+
+    def diagonal(self, theta: Tensor) -> tuple[Slope, Tensor, float]:
+        """Slope, diag(H) (p,) of the expected information, and Pearson's X2: one pass, no (p, p)."""
+        raw = self.raw(theta)
+
+        def row_sums(block: Block) -> Sums:
+            terms = self.likelihood.expand(block.y, self.predictors(block, raw), information="expected")
+            h = terms.curvature[:, 0, 0]
+            w = h if block.weight is None else h * block.weight
+            pearson = _total(terms.gradient[:, 0].square() / h, block.weight)
+            squares = {"squares": block.columns[0].squares(w), "pearson": pearson}
+            return Sums({"value": _total(terms.nll, block.weight), **_gradients(block, terms.gradient), **squares})
+
+        sums = self.design.sum(row_sums)
+        diagonal = self.design.columns[0].collapse_squares(sums["squares"])
+        return Slope(float(sums["value"]), self._gradient(sums)), diagonal, float(sums["pearson"])
+
+    def curvature_product(self, theta: Tensor, v: Tensor) -> Tensor:
+        """H v (p,) of the expected information, without (p, p): one pass."""
+        raw, raw_v = self.raw(theta), self.raw(v)
+
+        def row_sums(block: Block) -> Sums:
+            terms = self.likelihood.expand(block.y, self.predictors(block, raw), information="expected")
+            along = block.columns[0].matvec(raw_v[0])
+            return Sums(_gradients(block, (terms.curvature[:, 0, 0] * along)[:, None]))
+
+        return self._gradient(self.design.sum(row_sums))
+
+    @property
+    def _affords_root(self) -> bool:
+        return self.design.n * self.layout.width**2 <= LARGEST_ROOT and self.design.ranks.world == 1
+
+    def _root(self, raw: list[Tensor], information: str) -> tuple[Factored, Tensor]:
+        """Curvature and step from R of diag(sqrt(w)) [X, -g/w], merged over blocks: R of [R1; R2] (TSQR)."""
+        root: Tensor | None = None
+        for block in self.design.blocks(ROOT_ROWS):
+            terms = self.likelihood.expand(block.y, self.predictors(block, raw), information=information)
+            curvature = terms.curvature[:, 0, 0]
+            working = torch.where(curvature > 0, -terms.gradient[:, 0] / curvature, 0.0)
+            heavy = (curvature if block.weight is None else curvature * block.weight).sqrt()
+            rows = torch.cat([block.columns[0].model_matrix(), working[:, None]], dim=1) * heavy[:, None]
+            root = torch.linalg.qr(rows if root is None else torch.cat([root, rows]), mode="r")[1]
+        assert root is not None
+        lengths = (root[:, :-1].square().sum(0) + self._center_lengths(root)).sqrt()
+        return factor_root(root[:, :-1], root[:, -1], self.layout.order, lengths)
+
+    def _center_lengths(self, root: Tensor) -> Tensor:
+        """What centring took off the squared length of each column: center^2 times the sum of the weights."""
+        if not self.layout.is_centered:
+            return torch.zeros_like(root[0, :-1])
+        return self.layout.centers.square() * root[:, 0].square().sum()  # the constant's own length
+
+    def _gradient(self, sums: Sums) -> Tensor:
+        return torch.cat([c.collapse(sums[f"gradient {k}"]) for k, c in enumerate(self.design.columns)])
+
+
+def _total(rows: Tensor, weight: Tensor | None) -> Tensor:
+    return rows.sum() if weight is None else torch.dot(rows, weight)
+
+
+def _gradients(block: Block, gradient: Tensor) -> dict[str, Tensor]:
+    """Raw gradient sums of each predictor, from row gradients (rows, q)."""
+    if block.weight is not None:
+        gradient = gradient * block.weight[:, None]
+    return {f"gradient {k}": columns.rmatvec(gradient[:, k]) for k, columns in enumerate(block.columns)}

@@ -1,0 +1,34 @@
+"""A progress bar for long fits at a terminal; nothing for short ones, nor where nobody looks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+SHORT = 2.0  # seconds without a bar
+
+Watch = Callable[[list[dict[str, float]]], None]
+
+
+class Bar:
+    """Watches a run: a tqdm bar of steps once it has lasted `SHORT` seconds."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+
+    def __call__(self, trace: list[dict[str, float]]) -> None:
+        last = trace[-1]
+        if self.bar is None:
+            if last["seconds"] < SHORT or not sys.stderr.isatty():
+                return
+            from tqdm import tqdm
+
+            self.bar = tqdm(desc="fitting", unit=" steps", leave=False, initial=len(trace) - 1)
+        self.bar.set_postfix_str(f"next step {last['step_in_se']:.1e} standard errors")
+        self.bar.update(1)
+
+    def close(self) -> None:
+        """Nothing; the bar is gone."""
+        if self.bar is not None:
+            self.bar.close()

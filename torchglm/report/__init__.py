@@ -1,0 +1,1 @@
+"""What a fit looks like on paper: tables and the summary."""

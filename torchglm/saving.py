@@ -1,0 +1,267 @@
+"""A fit in one file, without its data: a zip of `fit.json` and `.npy` arrays. Loading runs no code.
+
+fit.json     version, formula, terms, factors (levels, codings, transform state), family, link, facts, totals
+theta.npy, covariance.npy     float64 (p,) and (p, p), formula's order, NaN where aliased
+
+What is not there: the rows. A saved fit predicts, prints and tests; it has no residuals. A family or link of the
+user's own is found by its registered name, which must exist when the file is loaded.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from torchglm.design.categorical import Coded as Contrast
+from torchglm.design.extras import Extra
+from torchglm.design.parts import Coding
+from torchglm.design.schema import Categorical, Learned, Numeric, Schema
+from torchglm.design.terms import Factor, Parsed, Term
+from torchglm.errors import FormulaError, SavedFileError
+from torchglm.families.family import FAMILIES, Family
+from torchglm.families.link import LINKS
+from torchglm.fit import Fit
+from torchglm.inference.record import Facts, Record, Stored
+from torchglm.inference.totals import Totals
+
+VERSION = 1
+
+
+class NotSaved:
+    """Stands for a variable of the caller that a file cannot hold; using it says so."""
+
+    def __init__(self, name: str = "?"):
+        self.name = name
+
+    def __call__(self, *_: object) -> object:
+        raise FormulaError(
+            f"The formula uses {self.name!r} of the session it was fitted in, which is not in the saved file. "
+            "Make a column of it in the data before fitting."
+        )
+
+    def __array__(self, *_: object, **__: object) -> np.ndarray:
+        self()
+        raise AssertionError
+
+
+def stored(record: Record) -> Record:
+    """The record with every number computed and nothing that leads back to the data."""
+    numbers = record.numbers
+    kept = Stored(numbers.theta, numbers.totals, numbers.null, numbers.phi, numbers.covariance)
+    schema = record.schema
+    caller = {name: value if _is_plain(value) else NotSaved(name) for name, value in schema.caller.items()}
+    schema = Schema(schema.parsed, schema.factors, schema.state, caller)
+    exposure = None if record.exposure is None else Extra(record.exposure.role, record.exposure.factor)
+    offsets = tuple(Extra(extra.role, extra.factor) for extra in record.offsets)
+    return replace(record, schema=schema, numbers=kept, offsets=offsets, exposure=exposure)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str, np.ndarray, np.generic))
+
+
+def save(record: Record, path: str | os.PathLike[str]) -> None:
+    """Nothing; the record is written to `path`, all of it or nothing.
+
+    Raises: SavedFileError for a family, link or state that a file cannot hold.
+    """
+    record = stored(record)
+    numbers = record.numbers
+    text = json.dumps(
+        {
+            "torchglm": VERSION,
+            "facts": asdict(record.facts),
+            "family": _family(record.family),
+            "schema": _schema(record.schema),
+            "offsets": [_extra(extra) for extra in record.offsets],
+            "exposure": None if record.exposure is None else _extra(record.exposure),
+            "totals": asdict(numbers.totals),
+            "null": asdict(numbers.null),
+            "phi": numbers.phi,
+        },
+        default=_refuse,
+    )
+    target = Path(path)
+    draft = target.with_name(target.name + ".part")
+    try:
+        with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("fit.json", text)
+            for name, tensor in (("theta", numbers.theta), ("covariance", numbers.covariance)):
+                buffer = io.BytesIO()
+                np.save(buffer, tensor.numpy(), allow_pickle=False)
+                archive.writestr(f"{name}.npy", buffer.getvalue())
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str]) -> Fit:
+    """The fit saved at `path`, without data.
+
+    Raises: SavedFileError for a file that is none, or of a later version; UnknownNameError for a family or link of
+    the user's own that is not defined here.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            content = json.loads(archive.read("fit.json"))
+            theta, covariance = (
+                torch.from_numpy(np.load(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False))
+                for name in ("theta", "covariance")
+            )
+    except FileNotFoundError as error:
+        raise SavedFileError(f"There is no file {str(path)!r}.") from error
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise SavedFileError(f"{str(path)!r} is not a saved fit, or is damaged: {error}") from error
+    if content.get("torchglm") != VERSION:
+        raise SavedFileError(f"{str(path)!r} has format {content.get('torchglm')!r}; this torchglm reads {VERSION}.")
+    numbers = Stored(theta, Totals(**content["totals"]), Totals(**content["null"]), content["phi"], covariance)
+    facts = content["facts"]
+    facts["response_levels"] = None if facts["response_levels"] is None else tuple(facts["response_levels"])
+    return Fit(
+        Record(
+            _read_schema(content["schema"]),
+            _read_family(content["family"]),
+            Facts(**facts),
+            numbers,
+            tuple(_read_extra(extra) for extra in content["offsets"]),
+            None if content["exposure"] is None else _read_extra(content["exposure"]),
+        )
+    )
+
+
+def _refuse(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise SavedFileError(f"A fit that holds {type(value).__name__} {value!r} cannot be saved. Pickle it instead.")
+
+
+def _named(kind: str, value: Any, registry: Any, skip: tuple[str, ...] = ()) -> dict[str, Any]:
+    if value.name not in registry.names():
+        raise SavedFileError(
+            f"The {kind} {type(value).__name__} has no registered name, by which a file could be read again. "
+            f'Define it as class {type(value).__name__}(..., name="...").'
+        )
+    return {"name": value.name, **{f.name: getattr(value, f.name) for f in fields(value) if f.name not in skip}}
+
+
+def _family(family: Family) -> dict[str, Any]:
+    return {**_named("family", family, FAMILIES, skip=("link",)), "link": _named("link", family.link, LINKS)}
+
+
+def _read_family(content: dict[str, Any]) -> Family:
+    link = dict(content.pop("link"))
+    link_class = LINKS.get(link.pop("name"))
+    family_class = FAMILIES.get(content.pop("name"))
+    return family_class(**content, link=link_class(**link))
+
+
+def _extra(extra: Extra) -> dict[str, Any]:
+    return {"role": extra.role, "factor": None if extra.factor is None else [extra.factor.text, extra.factor.kind]}
+
+
+def _read_extra(content: dict[str, Any]) -> Extra:
+    return Extra(content["role"], None if content["factor"] is None else Factor(*content["factor"]))
+
+
+def _schema(schema: Schema) -> dict[str, Any]:
+    parsed = schema.parsed
+    return {
+        "text": parsed.text,
+        "response": None if parsed.response is None else [parsed.response.text, parsed.response.kind],
+        "terms": [[[f.text, f.kind] for f in term.factors] for term in parsed.terms],
+        "offsets": [[f.text, f.kind] for f in parsed.offsets],
+        "factors": {name: _learned(learned) for name, learned in schema.factors.items()},
+        "state": _encode(schema.state),
+        "caller": _encode(schema.caller),
+    }
+
+
+def _read_schema(content: dict[str, Any]) -> Schema:
+    parsed = Parsed(
+        content["text"],
+        None if content["response"] is None else Factor(*content["response"]),
+        tuple(Term(tuple(Factor(*f) for f in term)) for term in content["terms"]),
+        tuple(Factor(*f) for f in content["offsets"]),
+    )
+    factors = {name: _read_learned(learned) for name, learned in content["factors"].items()}
+    return Schema(parsed, factors, _decode(content["state"]), _decode(content["caller"]))
+
+
+def _learned(learned: Learned) -> dict[str, Any]:
+    if isinstance(learned, Numeric):
+        return {"kind": "numeric", "value": [learned.names, learned.spans_intercept, learned.dropped]}
+    codings = [_contrast(learned.full), _contrast(learned.reduced)]
+    return {"kind": "categorical", "value": [_encode(list(learned.levels)), codings, learned.spans_intercept]}
+
+
+def _read_learned(content: dict[str, Any]) -> Learned:
+    if content["kind"] == "numeric":
+        names, spans, dropped = content["value"]
+        return Numeric(tuple(names), spans, dropped)
+    levels, codings, spans = content["value"]
+    return Categorical(tuple(_decode(levels)), *(_read_contrast(c) for c in codings), spans)
+
+
+def _contrast(contrast: Contrast) -> dict[str, Any]:
+    coding = contrast.coding
+    return {
+        "names": contrast.names,
+        "width": coding.width,
+        "index": None if coding.index is None else coding.index.tolist(),
+        "matrix": None if coding.matrix is None else coding.matrix.tolist(),
+    }
+
+
+def _read_contrast(content: dict[str, Any]) -> Contrast:
+    index, matrix = content["index"], content["matrix"]
+    coding = Coding(
+        content["width"],
+        None if index is None else torch.tensor(index, dtype=torch.int64),
+        None if matrix is None else torch.tensor(matrix, dtype=torch.float64),
+    )
+    return Contrast(coding, tuple(content["names"]))
+
+
+def _encode(value: Any) -> Any:
+    """A value as JSON; what JSON has not is an object with one key that names its kind."""
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist(), "dtype": str(value.dtype)}
+    if isinstance(value, np.generic):
+        return _encode(value.item())
+    if isinstance(value, Mapping):
+        return {"pairs": [[_encode(k), _encode(v)] for k, v in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return {"list": [_encode(v) for v in value]}
+    if isinstance(value, NotSaved):
+        return {"not_saved": value.name}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, date):  # a level that is a date, datetime or pandas Timestamp
+        return {"time": value.isoformat()}
+    return _refuse(value)
+
+
+def _decode(content: Any) -> Any:
+    if not isinstance(content, dict):
+        return content
+    kind = next(iter(content))
+    return {
+        "array": lambda: np.array(content["array"], dtype=content["dtype"]),
+        "pairs": lambda: {_decode(k): _decode(v) for k, v in content["pairs"]},
+        "list": lambda: [_decode(v) for v in content["list"]],
+        "not_saved": lambda: NotSaved(content["not_saved"]),
+        "time": lambda: pd.Timestamp(content["time"]),
+    }[kind]()

@@ -1,0 +1,133 @@
+"""IRLS: Fisher scoring, sped up to Newton where it crawls, and to reused curvature where rows are many."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from torchglm.objective.objective import Objective, Quadratic, Slope
+from torchglm.solvers.search import descends, shorter
+from torchglm.solvers.secant import Secants
+from torchglm.solvers.solver import Solver, State, Stop, dispersion, run, start_state
+from torchglm.solvers.start import Start
+
+MANY_ROWS = 150_000  # from here a sample of the rows gives the start and the first curvature
+SAMPLE_ROWS = 65_536
+ROWS_PER_COEFFICIENT = 50  # a sample's curvature is good to sqrt(p / rows): below, it is not worth reusing
+NEAR = 1e-6  # standard errors: from here an exact curvature is not worth its pass
+CRAWL = 0.3  # a scoring step that leaves more than this share of the distance is slower than Newton
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What cheap steps carry along: the secants since the curvature was taken, and phi, which they do not re-estimate."""
+
+    secants: Secants
+    phi: float
+
+    def length(self, slope: Slope, step: Tensor) -> float:
+        """The length of a step in standard errors, by the curvature at hand."""
+        return (max(-float(slope.gradient.dot(step)), 0.0) / self.phi) ** 0.5
+
+
+def exact_state(objective: Objective, theta: Tensor, passes: int) -> State:
+    """The state at theta with its exact quadratic; `passes` counts that pass too."""
+    return start_state(objective, theta, objective.quadratic(theta), passes)
+
+
+@dataclass(frozen=True)
+class IRLS(Solver, name="irls"):
+    """Fisher scoring with step control.
+
+    A curvature costs three to four gradients. So on many rows the search starts from the optimum of a sample, whose
+    curvature, bent by secants, serves cheap gradient passes until the step is small; one exact curvature then
+    certifies the end and gives the standard errors. When a step does not descend as it should, the exact curvature
+    is taken at once.
+    """
+
+    reuse: bool = True
+
+    def init(self, objective: Objective, start: Start) -> State:
+        """The exact quadratic at the start, or the optimum of a sample with the sample's curvature."""
+        if not self.reuse or objective.design.n < MANY_ROWS:
+            return exact_state(objective, start.theta(objective), 1)
+        sample = objective.on(objective.design.sample(SAMPLE_ROWS))
+        found = run(IRLS(reuse=False), sample, start, Stop(step_in_se=1e-3, max_steps=25))
+        slope = objective.slope(found.theta)
+        if not found.status.converged or not math.isfinite(slope.value):
+            return exact_state(objective, start.theta(objective), 2)
+        curvature = found.point.curvature
+        supported = sample.design.n >= ROWS_PER_COEFFICIENT * objective.layout.width
+        if not supported or bool(curvature.aliased.any()):
+            return exact_state(objective, found.theta, 2)
+        curvature = curvature.scaled(objective.design.n / sample.design.n)
+        memory = Memory(Secants(), dispersion(sample, found.point) or 1.0)
+        step = curvature.solve(-slope.gradient)
+        return State(found.theta, slope, curvature, step, memory.length(slope, step), passes=1, memory=memory)
+
+    def step(self, objective: Objective, state: State) -> State:
+        """The full step, or the best shorter one."""
+        if state.memory is None and self._may_reuse(objective, state):
+            assert state.exact is not None
+            state = replace(state, memory=Memory(Secants(), dispersion(objective, state.exact) or 1.0))
+        return self._cheap(objective, state) if state.memory is not None else self._exact(objective, state)
+
+    def _may_reuse(self, objective: Objective, state: State) -> bool:
+        return self.reuse and objective.design.n >= MANY_ROWS and state.step_in_se < objective.design.n**0.5
+
+    def _cheap(self, objective: Objective, state: State) -> State:
+        """A gradient pass at the full step; the exact curvature where that does not descend or converges slowly."""
+        memory: Memory = state.memory
+        theta = state.theta + state.step
+        slope = objective.slope(theta)
+        assert state.curvature is not None
+        if not descends(slope.value, state.slope.value):
+            fresh = exact_state(objective, state.theta, state.passes + 2)
+            return self._exact(objective, fresh, full=state.exact is None)
+        secants = memory.secants.with_pair(state.step, slope.gradient - state.slope.gradient)
+        step = secants.solve(state.curvature.solve, -slope.gradient)
+        length = memory.length(slope, step)
+        if length > max(CRAWL * state.step_in_se, NEAR):
+            return exact_state(objective, theta, state.passes + 2)
+        memory = replace(memory, secants=secants)
+        return State(theta, slope, state.curvature, step, length, passes=state.passes + 1, memory=memory)
+
+    def _exact(self, objective: Objective, state: State, full: bool = True) -> State:
+        """One pass with curvature at the full step, or two more where that rises or leaves the domain."""
+        passes, size, point, theta = state.passes, 1.0, None, state.theta
+        if full:
+            theta, passes = state.theta + state.step, passes + 1
+            point = objective.quadratic(theta, information=state.information)
+        if point is None or not descends(point.value, state.slope.value):
+            share = shorter(objective, state.theta, state.step, state.slope)
+            passes += 1
+            if share is None:
+                return self._without_descent(objective, replace(state, passes=passes))
+            size, theta = share, state.theta + share * state.step
+            point = objective.quadratic(theta, information=state.information)
+            passes += 1
+        if point.curvature.indefinite:
+            point = objective.quadratic(theta)
+            passes += 1
+        new = replace(start_state(objective, theta, point, passes), step_size=size)
+        return self._newton_where_scoring_crawls(objective, state, new)
+
+    @staticmethod
+    def _without_descent(objective: Objective, state: State) -> State:
+        """Scoring again where Newton found no descent; else the end of the road."""
+        if state.information == "observed":
+            return exact_state(objective, state.theta, state.passes + 1)
+        return replace(state, stalled=True)
+
+    @staticmethod
+    def _newton_where_scoring_crawls(objective: Objective, old: State, new: State) -> State:
+        if new.information == "observed" or new.step_in_se > 1.0 or new.step_size < 1.0 or new.step_in_se < 1e-8:
+            return new
+        if new.step_in_se < CRAWL * old.step_in_se or old.step_size < 1.0:
+            return new
+        observed: Quadratic = objective.quadratic(new.theta, information="observed")
+        if observed.curvature.indefinite:
+            return replace(new, passes=new.passes + 1)
+        return start_state(objective, new.theta, observed, new.passes + 1)

@@ -1,0 +1,60 @@
+"""L-BFGS: gradients only, preconditioned by the diagonal of the information so that column scales change nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from torchglm.objective.objective import Objective, Slope
+from torchglm.solvers.search import descends, shorter
+from torchglm.solvers.secant import Secants
+from torchglm.solvers.solver import Solver, State
+from torchglm.solvers.start import Start
+
+
+@dataclass(frozen=True)
+class _Memory:
+    secants: Secants
+    diagonal: Tensor  # (p,) of the information at the start
+    phi: float
+
+    def propose(self, slope: Slope) -> tuple[Tensor, float]:
+        """The step and its length in standard errors, by the curvature learned so far."""
+        step = self.secants.solve(lambda g: g / self.diagonal, -slope.gradient)
+        return step, (max(-float(slope.gradient.dot(step)), 0.0) / self.phi) ** 0.5
+
+
+@dataclass(frozen=True)
+class LBFGS(Solver, name="lbfgs"):
+    """Limited-memory BFGS with `memory` pairs (Nocedal & Wright 2006, algorithm 7.5)."""
+
+    memory: int = 20
+
+    def init(self, objective: Objective, start: Start) -> State:
+        """The start, with the diagonal of the information there."""
+        theta = start.theta(objective)
+        slope, diagonal, pearson = objective.diagonal(theta)
+        positive = diagonal[diagonal > 0]
+        diagonal = diagonal.where(diagonal > 0, positive.min() if len(positive) else 1.0)
+        df = max(objective.design.n - objective.layout.width, 1)
+        phi = pearson / df if objective.likelihood.has_dispersion and pearson > 0 else 1.0
+        memory = _Memory(Secants(memory=self.memory), diagonal, phi)
+        step, length = memory.propose(slope)
+        return State(theta, slope, None, step, length, passes=1, memory=memory)
+
+    def step(self, objective: Objective, state: State) -> State:
+        """The quasi-Newton step, or the best shorter one."""
+        memory: _Memory = state.memory
+        size, passes, theta = 1.0, state.passes + 1, state.theta + state.step
+        slope = objective.slope(theta)
+        if not descends(slope.value, state.slope.value):
+            share = shorter(objective, state.theta, state.step, state.slope)
+            if share is None:
+                return replace(state, stalled=True, passes=passes + 1)
+            size, theta, passes = share, state.theta + share * state.step, passes + 2
+            slope = objective.slope(theta)
+        secants = memory.secants.with_pair(theta - state.theta, slope.gradient - state.slope.gradient)
+        memory = replace(memory, secants=secants)
+        step, length = memory.propose(slope)
+        return State(theta, slope, None, step, length, passes=passes, step_size=size, memory=memory)

@@ -1,0 +1,70 @@
+"""Newton-CG: Newton steps by conjugate gradients on products H v, for designs whose (p, p) is too much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from torchglm.objective.objective import Objective
+from torchglm.solvers.search import descends, shorter
+from torchglm.solvers.solver import Solver, State
+from torchglm.solvers.start import Start
+
+
+@dataclass(frozen=True)
+class NewtonCG(Solver, name="newton_cg"):
+    """Truncated Newton (Nocedal & Wright 2006, algorithm 7.1), preconditioned by the diagonal of the information.
+
+    `max_products` bounds the passes of one step.
+    """
+
+    max_products: int = 250
+
+    def init(self, objective: Objective, start: Start) -> State:
+        """The start and its first direction."""
+        return self._at(objective, start.theta(objective), 0)
+
+    def _at(self, objective: Objective, theta: Tensor, passes: int, size: float = 1.0) -> State:
+        slope, diagonal, pearson = objective.diagonal(theta)
+        df = max(objective.design.n - objective.layout.width, 1)
+        phi = pearson / df if objective.likelihood.has_dispersion and pearson > 0 else 1.0
+        step, products = self._solve(objective, theta, -slope.gradient, diagonal)
+        length = (max(-float(slope.gradient.dot(step)), 0.0) / phi) ** 0.5
+        return State(theta, slope, None, step, length, passes=passes + 1 + products, step_size=size)
+
+    def _solve(self, objective: Objective, theta: Tensor, rhs: Tensor, diagonal: Tensor) -> tuple[Tensor, int]:
+        """H^-1 rhs by conjugate gradients, as exact as the distance asks: |r| <= min(0.1, sqrt|rhs|) |rhs|."""
+        scale = torch.where(diagonal > 0, diagonal, 1.0)
+        x, r = torch.zeros_like(rhs), rhs.clone()
+        z = r / scale
+        d, rz = z.clone(), float(r.dot(z))
+        begin = rz**0.5
+        tolerance = min(0.1, begin**0.5) * begin
+        for count in range(self.max_products):
+            if max(rz, 0.0) ** 0.5 <= tolerance or rz == 0.0:
+                return x, count
+            hd = objective.curvature_product(theta, d)
+            bend = float(d.dot(hd))
+            if bend <= 0.0:
+                return x if count else z, count + 1
+            share = rz / bend
+            x += share * d
+            r -= share * hd
+            z = r / scale
+            rz, before = float(r.dot(z)), rz
+            d = z + (rz / before) * d
+        return x, self.max_products
+
+    def step(self, objective: Objective, state: State) -> State:
+        """The truncated Newton step, or the best shorter one."""
+        theta, size, passes = state.theta + state.step, 1.0, state.passes
+        value = float(objective.values(theta[:, None])[0])
+        if not descends(value, state.slope.value):
+            share = shorter(objective, state.theta, state.step, state.slope)
+            passes += 1
+            if share is None:
+                return replace(state, stalled=True, passes=passes + 1)
+            size, theta = share, state.theta + share * state.step
+        return self._at(objective, theta, passes + 1, size)

@@ -1,0 +1,194 @@
+"""The one solver loop, and what every solver is: a first state, and a step from state to state."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from torchglm.numerics.linalg import Factored
+from torchglm.numerics.registry import Registry
+from torchglm.objective.objective import Objective, Quadratic, Slope
+from torchglm.solvers.start import Start
+
+ROUNDING = 2e-14  # of the fit's length in standard errors: no step below it can be told from noise
+
+
+class Status(Enum):
+    """How a run ended. The value is the sentence that is shown."""
+
+    CONVERGED = "The next Newton step is shorter than the tolerance."
+    ROUNDING = "No further decrease is possible in float64: the next Newton step is rounding."
+    MAX_STEPS = "The solver stopped at its largest number of steps before the next Newton step was small."
+    STALLED = "No step along the search direction decreases the objective: the optimum may lie on the boundary."
+
+    @property
+    def converged(self) -> bool:
+        """Whether the estimates are the maximum."""
+        return self in (Status.CONVERGED, Status.ROUNDING)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When to stop: sqrt(g' H^-1 g / phi), the next Newton step in standard errors, or a number of steps."""
+
+    step_in_se: float = 1e-8
+    max_steps: int = 100
+
+
+@dataclass(frozen=True)
+class State:
+    """A point of a run. `curvature` may be that of another point, or of a sample of the rows; `exact` says so."""
+
+    theta: Tensor
+    slope: Slope
+    curvature: Factored | None
+    step: Tensor  # the step proposed next
+    step_in_se: float  # its length, as far as the solver knows
+    exact: Quadratic | None = None  # the quadratic at theta itself, where it was computed
+    information: str = "expected"
+    passes: int = 0
+    step_size: float = 1.0  # the share of the full step that was taken to get here
+    stalled: bool = False
+    memory: Any = None
+
+
+class Solver(ABC):
+    """A way from theta to the optimum. Steps are pure: they return a new state.
+
+    To be registered: `class Mine(Solver, name="mine")`, a frozen dataclass whose fields are its options.
+    """
+
+    registry: ClassVar[Registry] = Registry("solver")
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, *, name: str | None = None) -> None:
+        if name is not None:
+            cls.name = name
+            Solver.registry.add(name, cls)
+
+    @abstractmethod
+    def init(self, objective: Objective, start: Start) -> State:
+        """The first state, at the start or better."""
+
+    @abstractmethod
+    def step(self, objective: Objective, state: State) -> State:
+        """The next state."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where a run ended: `point` is the exact quadratic at `theta`, of the expected information."""
+
+    theta: Tensor
+    point: Quadratic
+    status: Status
+    steps: int
+    passes: int
+    step_in_se: float
+    solver: str
+    trace: list[dict[str, float]] = field(default_factory=list)
+
+
+def dispersion(objective: Objective, point: Quadratic) -> float:
+    """phi for the length of a step: Pearson's X2 / df where the likelihood has a dispersion, else 1."""
+    df = objective.design.n - point.curvature.rank
+    if not objective.likelihood.has_dispersion or df <= 0:
+        return 1.0
+    return point.pearson / df
+
+
+def step_in_se(objective: Objective, point: Quadratic) -> float:
+    """sqrt(g' H^-1 g / phi): the length of the full step, in standard errors."""
+    phi = dispersion(objective, point)
+    squared = float(-point.gradient.dot(point.step))
+    if phi <= 0.0:
+        return 0.0 if squared <= 0.0 else float("inf")
+    return (max(squared, 0.0) / phi) ** 0.5
+
+
+def run(solver: Solver, objective: Objective, start: Start, stop: Stop, watch: Any = None) -> Solution:
+    """The solution from `start`: the only solver loop there is.
+
+    A solver's own idea of its distance only ends the search; what certifies the end is the exact quadratic at the
+    point, whose Newton step, if still long, starts the search again as a polishing step. `watch(trace)` is called
+    after every step.
+    """
+    began = time.perf_counter()
+    state = solver.init(objective, start)
+    trace: list[dict[str, float]] = []
+    polish = Solver.registry.get("irls")()
+    for count in range(stop.max_steps + 1):
+        seconds = time.perf_counter() - began
+        trace.append(
+            {
+                "step": count,
+                "loss": state.slope.value,
+                "step_in_se": state.step_in_se,
+                "step_size": state.step_size,
+                "passes": state.passes,
+                "seconds": seconds,
+            }
+        )
+        if watch is not None:
+            watch(trace)
+        if state.step_in_se <= stop.step_in_se or state.stalled or count == stop.max_steps:
+            state, done = _certify(objective, state, stop, count)
+            if done is not None:
+                return Solution(
+                    state.theta, state.exact, done, count, state.passes, state.step_in_se, solver.name, trace
+                )
+            solver = _polishing(solver, polish)
+        state = solver.step(objective, state)
+    raise AssertionError("unreachable: the last round always certifies")
+
+
+def _polishing(solver: Solver, polish: Solver) -> Solver:
+    return solver if isinstance(solver, type(polish)) else polish
+
+
+def _certify(objective: Objective, state: State, stop: Stop, count: int) -> tuple[State, Status | None]:
+    """The state with the exact expected quadratic at its theta, and how the run ends there, or None to go on."""
+    point, passes = state.exact, state.passes
+    if point is None or point.information != "expected":
+        point = objective.quadratic(state.theta)
+        passes += 1
+    length = step_in_se(objective, point)
+    certified = replace(
+        state,
+        exact=point,
+        slope=point,
+        curvature=point.curvature,
+        step=point.step,
+        step_in_se=length,
+        passes=passes,
+        information="expected",
+        memory=None,
+    )
+    if length <= stop.step_in_se:
+        return certified, Status.CONVERGED
+    if length * dispersion(objective, point) ** 0.5 <= ROUNDING * max(point.length, 1.0):
+        return certified, Status.ROUNDING
+    if count >= stop.max_steps:
+        return certified, Status.MAX_STEPS
+    if state.stalled:
+        return certified, Status.STALLED
+    return certified, None
+
+
+def start_state(objective: Objective, theta: Tensor, point: Quadratic, passes: int) -> State:
+    """The state of an exact quadratic."""
+    return State(
+        theta,
+        point,
+        point.curvature,
+        point.step,
+        step_in_se(objective, point),
+        exact=point,
+        information=point.information,
+        passes=passes,
+    )
