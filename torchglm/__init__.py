@@ -8,16 +8,11 @@
 
 from __future__ import annotations
 
-import sys
-
-from torchglm import errors, families
+from torchglm import errors, families, links
 from torchglm.api import from_arrays, glm
-from torchglm.families import links
 from torchglm.fit import Fit
 from torchglm.saving import load
 from torchglm.solvers import IRLS, LBFGS, SGD, NewtonCG
-
-sys.modules[f"{__name__}.links"] = links
 
 __version__ = "0.1.0"
 

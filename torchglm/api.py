@@ -118,11 +118,11 @@ def from_arrays(
 ) -> tuple[str, dict[str, Any]]:
     """Formula and data of a matrix and a response, for those who have no formula: `glm(*from_arrays(X, y), "poisson")`.
 
-    Shapes: X (n, p) array, tensor or DataFrame, never copied; y (n,). Names: the frame's columns, or x1 .. xp.
+    Shapes: X (n, p) array, tensor or DataFrame, never copied; y (n,). Names: the frame's columns (x0, x1 for numbers), or x1 .. xp.
     Raises: DataError for another shape; OptionError for names that do not fit.
     """
     if isinstance(X, pd.DataFrame):
-        names = [str(c) for c in X.columns] if names is None else names
+        names = [c if isinstance(c, str) else f"x{c}" for c in X.columns] if names is None else names
         columns: list[Any] = [X.iloc[:, j] for j in range(X.shape[1])]
     else:
         array = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asarray(X)
@@ -245,8 +245,15 @@ def _check_response(prepared: Prepared, family: Family) -> None:
 
     Raises: ResponseError naming the first row that is not.
     """
-    design = prepared.design
-    good = family.check_response(design.y, design.weight)
+    design, response = prepared.design, prepared.response
+    grouped = response.trials is not None
+    if (grouped or response.levels is not None) and family.mean_domain.upper != 1.0:
+        what = "successes and failures" if grouped else f"two levels, {response.levels[0]!r} and {response.levels[1]!r}"  # type: ignore[index]
+        raise ResponseError(
+            f"The response {prepared.response_name!r} holds {what}, which the {family.name} family has no use for. "
+            'Say family="binomial", or make a number of it.'
+        )
+    good = design.without_columns().map(lambda block: family.check_response(block.y, block.weight))
     if bool(good.all()):
         return
     bad = torch.nonzero(~good).flatten()
@@ -269,13 +276,20 @@ def _refuse_empty_model(objective: Objective, parsed: Parsed) -> None:
 def _start(given: Any, objective: Objective, prepared: Prepared) -> torch.Tensor | None:
     if given is None:
         return None
-    if isinstance(given, pd.Series) and set(given.index) == set(prepared.schema.names):
-        given = given[list(prepared.schema.names)]
-    values = torch.as_tensor(np.asarray(given, dtype=np.float64))
+    names = list(prepared.schema.names)
+    if isinstance(given, Mapping | pd.Series):
+        named = pd.Series(given)
+        if set(named.index) != set(names) or len(named) != len(names):
+            raise OptionError(f"start= names {list(named.index)[:8]}; the coefficients are {names[:8]}.")
+        given = named[names]
+    try:
+        values = torch.from_numpy(np.array(given, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"start= takes one number a coefficient; got {given!r}.") from error
     p = objective.layout.width
     if values.shape != (p,) or not bool(torch.isfinite(values).all()):
         raise OptionError(
-            f"start= takes {p} finite coefficients in the order {list(prepared.schema.names)[:8]}; "
+            f"start= takes {p} finite coefficients in the order {names[:8]}; "
             f"got shape {tuple(values.shape)}."
         )
     return objective.layout.to_inner(values.to(objective.design.y.device))

@@ -13,22 +13,25 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from torchglm.design.categorical import Coded as Contrast
+from torchglm.design.environment import Unavailable
 from torchglm.design.extras import Extra
 from torchglm.design.parts import Coding
 from torchglm.design.schema import Categorical, Learned, Numeric, Schema
 from torchglm.design.terms import Factor, Parsed, Term
-from torchglm.errors import FormulaError, SavedFileError
+from torchglm.errors import SavedFileError, TorchGLMError
 from torchglm.families.family import FAMILIES, Family
 from torchglm.families.link import LINKS
 from torchglm.fit import Fit
@@ -38,21 +41,9 @@ from torchglm.inference.totals import Totals
 VERSION = 1
 
 
-class NotSaved:
-    """Stands for a variable of the caller that a file cannot hold; using it says so."""
-
-    def __init__(self, name: str = "?"):
-        self.name = name
-
-    def __call__(self, *_: object) -> object:
-        raise FormulaError(
-            f"The formula uses {self.name!r} of the session it was fitted in, which is not in the saved file. "
-            "Make a column of it in the data before fitting."
-        )
-
-    def __array__(self, *_: object, **__: object) -> np.ndarray:
-        self()
-        raise AssertionError
+NOT_SAVED = (
+    "is of the session it was fitted in, which is not in the saved file. Make a column of it in the data before fitting."
+)
 
 
 def stored(record: Record) -> Record:
@@ -60,7 +51,7 @@ def stored(record: Record) -> Record:
     numbers = record.numbers
     kept = Stored(numbers.theta, numbers.totals, numbers.null, numbers.phi, numbers.covariance)
     schema = record.schema
-    caller = {name: value if _is_plain(value) else NotSaved(name) for name, value in schema.caller.items()}
+    caller = {name: value if _is_plain(value) else Unavailable(name, NOT_SAVED) for name, value in schema.caller.items()}
     schema = Schema(schema.parsed, schema.factors, schema.state, caller)
     exposure = None if record.exposure is None else Extra(record.exposure.role, record.exposure.factor)
     offsets = tuple(Extra(extra.role, extra.factor) for extra in record.offsets)
@@ -70,7 +61,7 @@ def stored(record: Record) -> Record:
 def _is_plain(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return all(map(_is_plain, value))
-    return value is None or isinstance(value, (bool, int, float, str, np.ndarray, np.generic))
+    return value is None or isinstance(value, (bool, int, float, str, np.ndarray, np.generic, Unavailable))
 
 
 def save(record: Record, path: str | os.PathLike[str]) -> None:
@@ -123,23 +114,35 @@ def load(path: str | os.PathLike[str]) -> Fit:
             )
     except FileNotFoundError as error:
         raise SavedFileError(f"There is no file {str(path)!r}.") from error
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError, NotImplementedError) as error:
         raise SavedFileError(f"{str(path)!r} is not a saved fit, or is damaged: {error}") from error
-    if content.get("torchglm") != VERSION:
-        raise SavedFileError(f"{str(path)!r} has format {content.get('torchglm')!r}; this torchglm reads {VERSION}.")
+    if not isinstance(content, dict) or content.get("torchglm") != VERSION:
+        found = content.get("torchglm") if isinstance(content, dict) else None
+        raise SavedFileError(f"{str(path)!r} has format {found!r}; this torchglm reads {VERSION}.")
+    try:
+        return Fit(_read_record(content, theta, covariance))
+    except TorchGLMError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise SavedFileError(f"{str(path)!r} is damaged: {type(error).__name__}: {error}") from error
+
+
+def _read_record(content: dict[str, Any], theta: Tensor, covariance: Tensor) -> Record:
     numbers = Stored(theta, Totals(**content["totals"]), Totals(**content["null"]), content["phi"], covariance)
     facts = content["facts"]
     facts["response_levels"] = None if facts["response_levels"] is None else tuple(facts["response_levels"])
-    return Fit(
-        Record(
-            _read_schema(content["schema"]),
-            _read_family(content["family"]),
-            Facts(**facts),
-            numbers,
-            tuple(_read_extra(extra) for extra in content["offsets"]),
-            None if content["exposure"] is None else _read_extra(content["exposure"]),
-        )
+    record = Record(
+        _read_schema(content["schema"]),
+        _read_family(content["family"]),
+        Facts(**facts),
+        numbers,
+        tuple(_read_extra(extra) for extra in content["offsets"]),
+        None if content["exposure"] is None else _read_extra(content["exposure"]),
     )
+    p = len(record.names)
+    if theta.shape != (p,) or covariance.shape != (p, p):
+        raise ValueError(f"{p} names, {tuple(theta.shape)} coefficients and {tuple(covariance.shape)} covariances")
+    return record
 
 
 def _refuse(value: Any) -> Any:
@@ -245,12 +248,14 @@ def _encode(value: Any) -> Any:
         return {"pairs": [[_encode(k), _encode(v)] for k, v in value.items()]}
     if isinstance(value, (list, tuple)):
         return {"list": [_encode(v) for v in value]}
-    if isinstance(value, NotSaved):
-        return {"not_saved": value.name}
+    if isinstance(value, Unavailable):
+        return {"unavailable": [value.name, value.why]}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, date):  # a level that is a date, datetime or pandas Timestamp
-        return {"time": value.isoformat()}
+        return {"time" if isinstance(value, datetime) else "date": value.isoformat()}
+    if isinstance(value, pd.Interval):
+        return {"interval": [_encode(value.left), _encode(value.right), value.closed]}
     return _refuse(value)
 
 
@@ -262,6 +267,8 @@ def _decode(content: Any) -> Any:
         "array": lambda: np.array(content["array"], dtype=content["dtype"]),
         "pairs": lambda: {_decode(k): _decode(v) for k, v in content["pairs"]},
         "list": lambda: [_decode(v) for v in content["list"]],
-        "not_saved": lambda: NotSaved(content["not_saved"]),
+        "unavailable": lambda: Unavailable(*content["unavailable"]),
+        "date": lambda: date.fromisoformat(content["date"]),
+        "interval": lambda: pd.Interval(*map(_decode, content["interval"])),
         "time": lambda: pd.Timestamp(content["time"]),
     }[kind]()

@@ -16,6 +16,9 @@ from torchglm.design.parts import Coding
 from torchglm.errors import DataError, FormulaError, LevelError, did_you_mean
 
 
+ARROW_TEXT = ("string[pyarrow]", "large_string[pyarrow]")
+
+
 @dataclass(frozen=True)
 class Marked:
     """What C(values, contrasts, levels=) returns: values that are to be categorical, and how."""
@@ -45,13 +48,15 @@ def is_categorical(values: Any) -> bool:
     """Whether values are categorical by their type: text, objects, categories. Numbers and bool are not."""
     if isinstance(values, Marked):
         return True
-    dtype = values.dtype if isinstance(values, pd.Series | pd.Categorical | np.ndarray) else None
-    if dtype is None:
-        return False
-    if isinstance(dtype, pd.CategoricalDtype) or isinstance(dtype, pd.StringDtype):
-        return True
-    kind = dtype.kind if isinstance(dtype, np.dtype) else ""
-    return kind in "OUS" or str(dtype) in ("string[pyarrow]", "large_string[pyarrow]")
+    dtype = values.dtype if isinstance(values, pd.Series | pd.api.extensions.ExtensionArray | np.ndarray) else None
+    if isinstance(dtype, np.dtype):
+        return dtype.kind in "US" or (dtype.kind == "O" and kind_of_objects(values) in ("string", "bytes", "empty"))
+    return isinstance(dtype, pd.CategoricalDtype | pd.StringDtype) or str(dtype) in ARROW_TEXT
+
+
+def kind_of_objects(values: Any) -> str:
+    """What values of dtype object are, missing ones aside, in pandas' words: "string", "date", "mixed", ..."""
+    return pd.api.types.infer_dtype(np.asarray(values).reshape(-1), skipna=True)
 
 
 def learn_levels(name: str, values: Any, declared: Sequence[Any] | None) -> tuple[list[Any], np.ndarray]:
@@ -91,15 +96,22 @@ def codes_of(name: str, values: Any, levels: Sequence[Any], unseen: str) -> np.n
     Raises: LevelError for a value that the fit has not seen, unless `unseen` is "nan": then its code is -1.
     """
     series = values if isinstance(values, pd.Series) else pd.Series(values)
-    codes = pd.Categorical(series, categories=list(levels)).codes
+    try:
+        place, distinct = pd.factorize(series)
+        known = pd.Index(list(levels), dtype=object).get_indexer(pd.Index(distinct, dtype=object))
+    except TypeError as error:
+        raise DataError(f"{name!r} cannot be categorical: {error}.") from error
+    codes = np.append(known, -1)[place]  # the last for missing values, whose place is -1
     if unseen == "raise":
         strange = (codes < 0) & series.notna().to_numpy()
         if strange.any():
             row = int(np.argmax(strange))
             value = series.iloc[row]
+            value = value.item() if isinstance(value, np.generic) else value
+            shown = [str(level) for level in levels]
+            hint = did_you_mean(str(value), shown) if str(value) not in shown else f"The fit's are {levels[0]!r}, ...: of another type."
             raise LevelError(
-                f"{name!r} holds the level {value!r} (row {series.index[row]!r}), which the fit has not seen. "
-                f"{did_you_mean(str(value), [str(level) for level in levels])} "
+                f"{name!r} holds the level {value!r} (row {series.index[row]!r}), which the fit has not seen. {hint} "
                 'For missing predictions there instead, say new_levels="nan".'
             )
     return codes
@@ -133,6 +145,10 @@ def _contrast(contrasts: Any) -> Contrasts:
         return TreatmentContrasts()
     if inspect.isclass(contrasts) and issubclass(contrasts, Contrasts):
         return contrasts()  # type: ignore[call-arg]
+    if isinstance(contrasts, str):
+        raise FormulaError(
+            f"Contrasts are objects such as formulaic's contr.sum, or a matrix with one row a level; got {contrasts!r}."
+        )
     return contrasts if isinstance(contrasts, Contrasts) else CustomContrasts(contrasts)
 
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from torchglm.design.block import Block
 from torchglm.design.columns import Columns
-from torchglm.design.parts import Coded, Dense
+from torchglm.design.parts import Coded
 from torchglm.numerics.ranks import Ranks
 from torchglm.numerics.sums import Sums
 
-BLOCK_ROWS = 16_384  # measured: 20 float64 columns of a block stay in the cache between eta and gradient
-LARGEST_BLOCK = 131_072
+BLOCK_ENTRIES = 1_500_000  # of the dense columns: large enough that calls cost little, and near the cache
+SMALLEST_BLOCK, LARGEST_BLOCK = 8_192, 131_072
 SAMPLE_STRETCHES = 16
 
 
@@ -23,8 +23,8 @@ SAMPLE_STRETCHES = 16
 class Design:
     """Rows in memory: y, one Columns and one offset a linear predictor, weights.
 
-    Shapes: y, weight, offsets (n,) float64. `dtype` is that of the row computations on dense columns;
-    sums are always float64.
+    Shapes: y (n,) of any dtype, weight, offsets (n,) float64. `dtype` is that of the row computations on dense
+    columns; blocks hold y as float64, and sums are always float64.
     """
 
     y: Tensor
@@ -47,29 +47,32 @@ class Design:
     @property
     def block_rows(self) -> int:
         """Rows of a block: more where cross tables are large, so that adding them up does not cost the pass."""
+        width = max((c.dense.width for c in self.columns), default=0)
+        rows = 1 << (BLOCK_ENTRIES // (width + 1)).bit_length() - 1
         cells = [max(c.raw_widths[2:], default=0) for c in self.columns]
         second = [sorted(c.raw_widths[2:])[-2] if len(c.coded) > 1 else 1 for c in self.columns]
         table = max(a * b for a, b in zip(cells, second, strict=True)) if cells else 0
         on_gpu = self.y.device.type != "cpu"
-        return LARGEST_BLOCK * 16 if on_gpu else min(max(BLOCK_ROWS, table // 2), LARGEST_BLOCK)
+        return LARGEST_BLOCK * 16 if on_gpu else min(max(rows, table // 2, SMALLEST_BLOCK), LARGEST_BLOCK)
 
     def blocks(self, rows: int | None = None) -> Iterator[Block]:
         """This rank's rows, in order. The scratch is reused: a block is dead when the next one comes."""
         size = min(rows or self.block_rows, max(self.n, 1))
-        gathered, weighted = (
-            [torch.empty(c.dense.width, size, dtype=self.dtype, device=self.y.device) for c in self.columns]
-            for _ in range(2)
-        )
+        gathered = [self._room(c, 0 if c.dense.is_view(self.dtype) else size) for c in self.columns]
+        weighted = [self._room(c, size) for c in self.columns]
         for start in range(0, self.n, size):
             stop = min(start + size, self.n)
             yield Block(
                 start,
-                self.y[start:stop],
+                self.y[start:stop].to(torch.float64),
                 tuple(c.rows(start, stop, room) for c, room in zip(self.columns, gathered, strict=True)),
                 tuple(None if o is None else o[start:stop] for o in self.offsets),
                 None if self.weight is None else self.weight[start:stop],
                 tuple(room[:, : stop - start] for room in weighted),
             )
+
+    def _room(self, columns: Columns, rows: int) -> Tensor:
+        return torch.empty(columns.dense.width, rows, dtype=self.dtype, device=self.y.device)
 
     def sum(self, row_sums: Callable[[Block], Sums], rows: int | None = None) -> Sums:
         """The total of `row_sums` over all blocks and ranks: every pass of every fit is this loop."""
@@ -78,17 +81,21 @@ class Design:
             return total.unflatten(self.ranks.all_sum(total.flatten()))
         return total
 
+    def without_columns(self) -> Design:
+        """The same rows with nothing but y and weight: for passes that need no linear predictor."""
+        return replace(self, columns=(), offsets=())
+
     def map(self, row_values: Callable[[Block], Tensor]) -> Tensor:
         """`row_values` of every block side by side: (n, ...), this rank's rows in order."""
         return torch.cat([row_values(block) for block in self.blocks()])
 
     def take(self, index: Tensor) -> Design:
         """The design of the rows at `index`, copied."""
-        return self._pick(lambda column: column.index_select(0, index))
+        return self._pick(lambda column: column.index_select(-1, index), together=True)
 
     def stretch(self, start: int, stop: int) -> Design:
         """The design of rows start..stop, as views."""
-        return self._pick(lambda column: column[start:stop])
+        return self._pick(lambda column: column[..., start:stop])
 
     def to(self, device: torch.device) -> Design:
         """The same design on `device`."""
@@ -104,7 +111,8 @@ class Design:
         )
         return replace(moved, columns=columns)
 
-    def _pick(self, rows: Callable[[Tensor], Tensor]) -> Design:
+    def _pick(self, rows: Callable[[Tensor], Tensor], together: bool = False) -> Design:
+        """The design of some rows of every column; `together` lays the dense columns side by side for the next passes."""
         memo: dict[int, Tensor] = {}
 
         def once(column: Tensor) -> Tensor:
@@ -113,9 +121,8 @@ class Design:
             return memo[id(column)]
 
         def part(columns: Columns) -> Columns:
-            products = tuple(tuple(map(once, product)) for product in columns.dense.products)
             coded = tuple(Coded(once(c.codes), c.coding, tuple(map(once, c.values))) for c in columns.coded)
-            return replace(columns, dense=Dense(products, columns.dense.centers), coded=coded)
+            return replace(columns, dense=columns.dense.pick(rows, together), coded=coded)
 
         return replace(
             self,

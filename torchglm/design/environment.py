@@ -7,40 +7,63 @@ name: a variable `C` does not break `C(g)`.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from formulaic.parser.types import Factor as FormulaicFactor
+import pandas as pd
+import torch
 from formulaic.transforms import TRANSFORMS
 from formulaic.utils.layered_mapping import LayeredMapping
 from formulaic.utils.stateful_transforms import stateful_eval
 
-from torchglm.design.categorical import mark_categorical
+from torchglm.design.categorical import is_categorical, mark_categorical
 from torchglm.design.response import cbind
 from torchglm.design.sources import Source
 from torchglm.design.terms import Factor
-from torchglm.errors import FormulaError, TorchGLMError, UnknownNameError, did_you_mean
+from torchglm.errors import DataError, FormulaError, TorchGLMError, UnknownNameError, did_you_mean
 
 AS_GIVEN = {"C", "hashed", "Q", "str"}  # what looks at labels, not at quantities
 OURS: dict[str, Any] = {**TRANSFORMS, "C": mark_categorical, "cbind": cbind}
+ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
+LOGIC = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.Invert)
+QUOTED = re.compile(r"`([^`]*)`")
+
+
+ROWS_OF_FIT = (
+    "was a variable beside the data, with one value a row of the fit, of no use to other rows. "
+    "Give the data a column of that name."
+)
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """Stands for a variable of the caller that new data cannot use; `why` ends the sentence that says so."""
+
+    name: str
+    why: str = ROWS_OF_FIT
 
 
 class DataColumns(Mapping[str, Any]):
     """The columns of a source as a mapping that the evaluation of code can ask."""
 
-    def __init__(self, source: Source, rows: Any = None, promote: bool = False):
+    def __init__(self, source: Source, rows: Any = None, promote: str = ""):
         self.source = source
         self.rows = rows  # a boolean mask of the rows in use, or None for all
-        self.promote = promote  # integers as float64, as R computes: x**10 of int64 wraps around at 79
+        self.promote = promote  # numpy kinds to take as float64, as R computes: x**10 of int64 wraps around at 79
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.source:
             raise KeyError(name)
         column = self.source.column(name)
-        if self.promote and isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu":
-            column = column.astype(np.float64)
-        return column if self.rows is None else column[self.rows]
+        column = column if self.rows is None else column[self.rows]
+        if not self.promote or column.dtype.kind not in self.promote:
+            return column
+        if isinstance(column.dtype, np.dtype):
+            return column.astype(np.float64)
+        return pd.Series(column.to_numpy(np.float64, na_value=np.nan), index=column.index)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in self.source
@@ -56,28 +79,69 @@ def names_in(factor: Factor) -> set[str]:
     """The variables that a factor needs: its own name, or the roots of the names in its code."""
     if factor.kind == "lookup":
         return {factor.text}
-    needed = FormulaicFactor(factor.text, eval_method=factor.kind).required_variables
-    return {str(v.root) for v in needed} | {str(v) for v in needed}
+    quoted = QUOTED.findall(factor.text)
+    return {*quoted, *(n.id for n in _nodes(factor.text) if isinstance(n, ast.Name))} - set(map(_placeholder, quoted))
+
+
+def _placeholder(quoted: str) -> str:
+    return f"quoted_{quoted.encode().hex()}"
+
+
+def _nodes(text: str) -> list[ast.AST]:
+    """What code consists of; nothing where it cannot be read."""
+    try:
+        return list(ast.walk(ast.parse(QUOTED.sub(lambda m: _placeholder(m[1]), text).strip(), mode="eval")))
+    except SyntaxError:
+        return []
 
 
 def called_names(text: str) -> set[str]:
-    """The plain names that code calls as functions; empty where the code cannot be read."""
-    try:
-        tree = ast.parse(text, mode="eval")
-    except SyntaxError:
-        return {text.partition("(")[0].strip()}
-    return {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    """The plain names that code calls as functions."""
+    return {n.func.id for n in _nodes(text) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+
+
+def promoted_kinds(text: str) -> str:
+    """The numpy kinds that code computes with as float64: integers, and bool where it does sums but no logic."""
+    nodes = _nodes(text)
+    if called_names(text) & AS_GIVEN:
+        return ""
+    sums = any(isinstance(n, ast.BinOp) and isinstance(n.op, ARITHMETIC) for n in nodes)
+    return "iufb" if sums and not any(isinstance(n, LOGIC) for n in nodes) else "iuf"
 
 
 def caller_values(factors: Iterable[Factor], source: Source, caller: Mapping[str, Any]) -> dict[str, Any]:
     """The caller's variables that the factors use and the data do not have."""
     values = {}
     for factor in factors:
-        names = names_in(factor) | called_names(factor.text) if factor.kind == "python" else names_in(factor)
-        for name in names:
-            if name in caller and name not in source and name not in values:
-                values[name] = caller[name]
+        for name in names_in(factor):
+            if name in source or name in values or name not in caller or caller[name] is OURS.get(name):
+                continue
+            values[name] = caller[name]
     return values
+
+
+def _has_rows(value: Any, rows: int) -> bool:
+    return isinstance(value, np.ndarray | pd.Series | torch.Tensor) and value.ndim > 0 and len(value) == rows
+
+
+def _restricted(caller: Mapping[str, Any], data: DataColumns) -> Mapping[str, Any]:
+    """The caller's variables, those with one value a row of the data cut to the rows in use."""
+    if data.rows is None:
+        return caller
+    keep, n = data.rows, data.source.rows
+    return {name: value[keep] if _has_rows(value, n) else value for name, value in caller.items()}
+
+
+def kept_values(caller: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    """The caller's variables as a fit keeps them for new data: none that had one value a row."""
+    return {name: Unavailable(name) if rows > 1 and _has_rows(value, rows) else value for name, value in caller.items()}
+
+
+def _refuse_unavailable(factor: Factor, data: DataColumns, caller: Mapping[str, Any]) -> None:
+    for name in names_in(factor):
+        value = caller.get(name)
+        if name not in data and isinstance(value, Unavailable):
+            raise DataError(f"{name!r} in the formula {value.why}")
 
 
 def evaluate(factor: Factor, data: DataColumns, caller: Mapping[str, Any], state: dict[str, Any]) -> Any:
@@ -85,29 +149,37 @@ def evaluate(factor: Factor, data: DataColumns, caller: Mapping[str, Any], state
 
     Raises: UnknownNameError for a name that is nowhere; FormulaError where the code raises.
     """
+    _refuse_unavailable(factor, data, caller)
     if factor.kind == "lookup":
         if factor.text in data:
             return data[factor.text]
         if factor.text in caller:
-            return caller[factor.text]
+            return _restricted({factor.text: caller[factor.text]}, data)[factor.text]
         raise UnknownNameError(
             f"{factor.text!r} is neither a column of the data nor a variable of the caller. "
             f"{did_you_mean(factor.text, data.source.names)}"
         )
-    called = called_names(factor.text)
-    ours = {name: OURS[name] for name in called if name in OURS}
-    if not called & AS_GIVEN:
-        data = DataColumns(data.source, data.rows, promote=True)
-    environment = LayeredMapping(ours, data, caller, OURS)
+    ours = {name: OURS[name] for name in called_names(factor.text) if name in OURS}
+    data = DataColumns(data.source, data.rows, promoted_kinds(factor.text))
+    environment = LayeredMapping(ours, data, _restricted(caller, data), OURS)
     try:
-        return stateful_eval(factor.text, environment, {}, state, None)
+        with np.errstate(all="ignore"):  # infinite values are refused below by row, missing ones are counted
+            return stateful_eval(factor.text, environment, {}, state, None)
     except TorchGLMError:
         raise
     except NameError as error:
         name = error.name or str(error)
         raise UnknownNameError(
             f"{name!r} in {factor.text!r} is neither a column of the data, nor a function or variable known here. "
-            f"{did_you_mean(name, [*data.source.names, *OURS])}"
+            f"{did_you_mean(name, [*data.source.names, *(OURS if name in called_names(factor.text) else ())])}"
         ) from error
     except Exception as error:
-        raise FormulaError(f"{factor.text!r} cannot be evaluated: {type(error).__name__}: {error}") from error
+        raise FormulaError(
+            f"{factor.text!r} cannot be evaluated: {type(error).__name__}: {error}{_text_among(factor, data)}"
+        ) from error
+
+
+def _text_among(factor: Factor, data: DataColumns) -> str:
+    """Which of a factor's columns are text, as a likely reason why it cannot be evaluated."""
+    text = [name for name in sorted(names_in(factor)) if name in data and is_categorical(data[name])]
+    return "".join(f". {name!r} holds text or categories, not numbers" for name in text) + ("." if text else "")

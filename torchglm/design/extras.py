@@ -13,9 +13,10 @@ from torch import Tensor
 
 from torchglm.design.environment import DataColumns, evaluate
 from torchglm.design.numbers import as_tensor
-from torchglm.design.sources import Source
+from torchglm.design.sources import Source, as_series
 from torchglm.design.terms import Factor
-from torchglm.errors import DataError, OptionError
+from torchglm.design.weights import KINDS
+from torchglm.errors import DataError, OptionError, WeightError
 
 
 @dataclass(frozen=True)
@@ -39,27 +40,37 @@ class Extra:
         if self.factor is not None:
             value = evaluate(self.factor, data, caller, {})
         else:
-            value = self.array if data.rows is None else np.asarray(self.array)[data.rows]
-        tensor = as_tensor(f"{self.role}={self.label}", value)
-        return tensor.to(torch.float64)
+            value = self.array if data.rows is None else self.array[data.rows]
+        tensor = as_tensor(f"{self.role}={self.label}", value).to(torch.float64)
+        rows = data.source.rows if data.rows is None else int(data.rows.sum())
+        return tensor if tensor.dim() else tensor.expand(rows)
 
 
 def read_extra(role: str, given: Any, source: Source) -> Extra | None:
     """The argument in that role, or None where it was not given.
 
-    Raises: DataError for an array of another length than the data; OptionError for anything else.
+    Raises: DataError or WeightError for an array of another length than the data; OptionError for anything else.
     """
     if given is None:
         return None
     if isinstance(given, str):
         return Extra(role, Factor(given, "lookup" if given in source else "python"))
-    array = given.detach().cpu().numpy() if isinstance(given, torch.Tensor) else given
-    if np.ndim(array) != 1:
+    given = given.detach().cpu() if isinstance(given, torch.Tensor) else given
+    if np.ndim(given) != 1 or isinstance(given, (dict, set)):
         raise OptionError(f"{role}= takes a column name, an expression or one value a row; got {type(given).__name__}.")
-    if len(array) != source.rows:
-        raise DataError(f"{role}= has {len(array)} values for {source.rows} rows of data.")
-    if isinstance(array, pd.Series) and not array.index.equals(source.index):
-        if not array.index.is_unique or set(array.index) != set(source.index):
-            raise DataError(f"{role}= is a Series whose index is not that of the data. Align it, or give .to_numpy().")
-        array = array.reindex(source.index)
-    return Extra(role, array=array)
+    if len(given) != source.rows:
+        kind = WeightError if role in KINDS else DataError
+        raise kind(f"{role}= has {len(given)} values for {source.rows} rows of data.")
+    return Extra(role, array=as_series(aligned(role, given, source), f"{role}=", source.index))
+
+
+def aligned(role: str, given: Any, source: Source) -> Any:
+    """The argument with its rows in the order of the data: a Series of the same labels is put in order.
+
+    Raises: DataError for a Series of other labels.
+    """
+    if not isinstance(given, pd.Series) or given.index.equals(source.index):
+        return given
+    if not given.index.is_unique or set(given.index) != set(source.index):
+        raise DataError(f"{role}= is a Series whose index is not that of the data. Align it, or give .to_numpy().")
+    return given.reindex(source.index)

@@ -7,7 +7,7 @@ too, and everything is learned again without them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +19,15 @@ from formulaic.utils.cast import as_columns
 from torch import Tensor
 
 from torchglm.design.categorical import Marked, coded, codes_of, is_categorical, learn_levels
-from torchglm.design.environment import DataColumns, evaluate, names_in
-from torchglm.design.numbers import as_tensor, missing_rows, refuse_infinite, view_of
-from torchglm.design.schema import Categorical, Learned, Numeric, Schema, Values
+from torchglm.design.environment import DataColumns, evaluate, kept_values, names_in
+from torchglm.design.numbers import as_tensor, missing_rows, view_of
+from torchglm.design.schema import Categorical, Learned, Numeric, Schema, Values, even_table
 from torchglm.design.sources import Source
 from torchglm.design.terms import Factor, Parsed
 from torchglm.errors import DataError, FormulaError, LevelError
+
+
+FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,27 @@ class Evaluated:
 def raw_missing(factors: list[Factor], source: Source, rows: np.ndarray | None) -> dict[str, np.ndarray]:
     """The columns of the data that the factors use and that have missing values: name -> (rows,) True where missing."""
     used = dict.fromkeys(name for factor in factors for name in sorted(names_in(factor)) if name in source)
-    found = {}
     data = DataColumns(source, rows)
-    for name in used:
-        series = data[name]
-        kind = series.dtype.kind if isinstance(series.dtype, np.dtype) else "O"
-        if kind in "iub":
-            continue
-        missing = missing_rows(view_of(series.to_numpy())) if series.dtype in (np.float64, np.float32) else series.isna()
+    series = {name: data[name] for name in used}
+    floats = {name: view_of(column.to_numpy()) for name, column in series.items() if column.dtype in FLOATS}
+    doubtful = set() if _all_finite(list(floats.values())) else set(floats)
+    found = {}
+    for name, column in series.items():
+        if name in floats:
+            missing = missing_rows(name, floats[name], column.index) if name in doubtful else None
+        elif isinstance(column.dtype, np.dtype) and column.dtype.kind in "iub":
+            missing = None
+        else:
+            missing = column.isna()
         if missing is not None and bool(missing.any()):
             found[name] = np.asarray(missing)
     return found
+
+
+def _all_finite(columns: list[Tensor]) -> bool:
+    """Whether every value is finite: one sum over all columns at once, where they lie side by side."""
+    table = even_table(tuple((column,) for column in columns))
+    return bool(torch.isfinite(table.sum(1)).all()) if table is not None else False
 
 
 def learn(
@@ -68,12 +81,14 @@ def learn(
     learned: dict[str, Learned] = {}
     values: dict[str, Values] = {}
     missing: Tensor | None = None
+    index = source.index if rows is None else source.index[rows]
     for factor in parsed.factors:
         result = _learn_factor(factor, data, caller, state, contrasts, count)
         learned[factor.text], values[factor.text] = result.learned, result.values
-        missing = _missing_in(factor.text, result, data, missing)
+        if not _is_seen(factor, data):
+            missing = _either([missing, _is_missing(factor.text, result.learned, result.values, index)])
     _refuse_unknown_contrasts(contrasts, learned)
-    return Schema(parsed, learned, state, dict(caller)), values, missing
+    return Schema(parsed, learned, state, kept_values(caller, source.rows)), values, missing
 
 
 def apply(
@@ -85,7 +100,8 @@ def apply(
     """
     data = DataColumns(source, rows)
     count = source.rows if rows is None else int(rows.sum())
-    missing = torch.zeros(count, dtype=torch.bool)
+    index = source.index if rows is None else source.index[rows]
+    missing: Tensor | None = None
     values: dict[str, Values] = {}
     for factor in schema.parsed.factors:
         known = schema.factors[factor.text]
@@ -97,11 +113,11 @@ def apply(
         else:
             values[factor.text] = _numeric(factor, value, count)[1]
             _same_columns(factor, known, values[factor.text])
-        missing |= _is_missing(known, values[factor.text])
+        missing = _either([missing, _is_missing(factor.text, known, values[factor.text], index)])
     safe = {
         name: (v[0].clamp(min=0),) if isinstance(schema.factors[name], Categorical) else v for name, v in values.items()
     }
-    return safe, missing
+    return safe, torch.zeros(count, dtype=torch.bool) if missing is None else missing
 
 
 def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,28 +196,22 @@ def _numeric(factor: Factor, value: Any, count: int) -> tuple[Numeric, Values]:
     return Numeric(names, spans, fields.index(dropped) if spans and dropped in fields else None), tensors
 
 
-def _is_missing(learned: Learned, values: Values) -> Tensor:
+def _is_missing(name: str, learned: Learned, values: Values, index: pd.Index) -> Tensor | None:
+    """(rows,) True where the factor is missing; None where nowhere."""
     if isinstance(learned, Categorical):
-        return values[0] < 0
-    missing = torch.zeros(len(values[0]), dtype=torch.bool)
-    for column in values:
-        found = missing_rows(column)
-        if found is not None:
-            missing |= found
-    return missing
+        missing = values[0] < 0
+        return missing if bool(missing.any()) else None
+    return _either(missing_rows(name, column, index) for column in values)
 
 
-def _missing_in(name: str, result: Evaluated, data: DataColumns, missing: Tensor | None) -> Tensor | None:
-    if isinstance(result.learned, Numeric):
-        index = data.source.index if data.rows is None else data.source.index[data.rows]
-        for column in result.values:
-            refuse_infinite(name, column, pd.Index(index))
-        dirty = any(missing_rows(column) is not None for column in result.values)
-    else:
-        dirty = bool((result.values[0] < 0).any())
-    if not dirty:
-        return missing
-    found = _is_missing(result.learned, result.values)
-    return found if missing is None else missing | found
+def _either(masks: Iterable[Tensor | None]) -> Tensor | None:
+    total = None
+    for mask in masks:
+        if mask is not None:
+            total = mask if total is None else total | mask
+    return total
 
 
+def _is_seen(factor: Factor, data: DataColumns) -> bool:
+    """Whether the factor is a float column of the data itself, whose rows `raw_missing` has looked at."""
+    return factor.kind == "lookup" and factor.text in data and data.source.column(factor.text).dtype in FLOATS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor
 from torchglm.errors import DataError
 
 SHARED = "fib"  # numpy kinds that torch can look at in place: floats, signed integers, bool
+NUMBERS = ("integer", "integer-na", "floating", "mixed-integer-float", "decimal")  # pandas' words for objects
 
 
 def as_tensor(name: str, values: Any) -> Tensor:
@@ -38,15 +38,41 @@ def view_of(array: np.ndarray) -> Tensor:
         root = root.base
     if any(stride < 0 for stride in (*array.strides, *root.strides)):
         return torch.from_numpy(array.copy())
-    with warnings.catch_warnings():  # torch warns of read-only memory; nothing here writes
-        warnings.simplefilter("ignore", UserWarning)
-        whole = torch.from_numpy(root)
+    whole = torch.from_numpy(root if root.flags.writeable else np.asarray(_Readable(root)))
     size = array.itemsize
     offset = array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
     return whole.as_strided(array.shape, [stride // size for stride in array.strides], offset // size)
 
 
+class _Readable:
+    """Read-only memory offered as writable: torch warns of the other kind, and nothing here writes.
+
+    Silencing the warning instead would change the filters of every thread.
+    """
+
+    def __init__(self, array: np.ndarray):
+        self.array = array
+        self.__array_interface__ = {**array.__array_interface__, "data": (array.__array_interface__["data"][0], False)}
+
+
+def settled(series: pd.Series) -> pd.Series:
+    """The series, objects that are all numbers or all bool as what they are; anything else as it is."""
+    if series.dtype != object:
+        return series
+    kind = pd.api.types.infer_dtype(series, skipna=True)
+    if kind == "boolean":
+        return series.astype("boolean") if bool(series.isna().any()) else series.astype(bool)
+    if kind not in NUMBERS:
+        return series
+    missing = series.isna()
+    if not bool(missing.any()) and kind == "integer":
+        return pd.to_numeric(series)
+    return series.mask(missing, np.nan).astype(np.float64)  # type: ignore[return-value]
+
+
 def _as_array(name: str, values: Any) -> np.ndarray:
+    if isinstance(values, pd.Series | np.ndarray) and values.dtype == object and values.ndim == 1:
+        values = settled(pd.Series(values))
     dtype = getattr(values, "dtype", None)
     if isinstance(values, pd.Series | pd.api.extensions.ExtensionArray) and not isinstance(dtype, np.dtype):
         if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
@@ -56,7 +82,9 @@ def _as_array(name: str, values: Any) -> np.ndarray:
             return values.to_numpy()
         raise DataError(_refusal(name, dtype))
     array = values.to_numpy() if isinstance(values, pd.Series) else np.asarray(values)
-    if array.dtype.kind in "MmOUSc" or array.dtype == np.float16:
+    if array.dtype.kind == "O":
+        raise DataError(_refusal(name, pd.api.types.infer_dtype(array.reshape(-1), skipna=True)))
+    if array.dtype.kind in "MmUSc" or array.dtype == np.float16:
         raise DataError(_refusal(name, array.dtype))
     return array
 
@@ -74,7 +102,7 @@ def _refusal(name: str, dtype: Any) -> str:
         return f"{name!r} holds half-precision numbers ({text}), too coarse for a fit. Convert them to float32 or float64."
     if "complex" in text:
         return f"{name!r} holds complex numbers ({text}). A GLM needs real ones."
-    return f"{name!r} holds text or objects ({text}) where numbers are needed. Convert it, or write C({name})."
+    return f"{name!r} holds text or objects ({text}) where numbers are needed. Convert it to numbers, or mark it as C(...)."
 
 
 def _checked(name: str, tensor: Tensor) -> Tensor:
@@ -83,26 +111,19 @@ def _checked(name: str, tensor: Tensor) -> Tensor:
     return tensor
 
 
-def missing_rows(tensor: Tensor) -> Tensor | None:
-    """(rows,) True where NaN, or None where there is none. One sum over the rows tells most of the time."""
-    if not tensor.is_floating_point() or bool(torch.isfinite(tensor.sum())):
-        return None
-    missing = torch.isnan(tensor)
-    return missing if bool(missing.any()) else None
-
-
-def refuse_infinite(name: str, tensor: Tensor, index: pd.Index) -> None:
-    """Nothing, where every value is finite or NaN.
+def missing_rows(name: str, tensor: Tensor, index: pd.Index) -> Tensor | None:
+    """(rows,) True where NaN, or None where there is none. One sum over the rows tells most of the time.
 
     Raises: DataError naming the first infinite row.
     """
     if not tensor.is_floating_point() or bool(torch.isfinite(tensor.sum())):
-        return
+        return None
     infinite = torch.isinf(tensor)
     if bool(infinite.any()):
-        row = int(torch.nonzero(infinite.reshape(len(tensor), -1).any(1))[0])
-        value = float(tensor[row])
+        row = int(torch.nonzero(infinite)[0])
         raise DataError(
-            f"{name!r} is infinite ({value}) in row {index[row]!r}, and in {int(infinite.sum())} row(s) in all. "
-            "Infinite values are never dropped: correct them, or leave the rows out with subset=."
+            f"{name!r} is infinite ({float(tensor[row])}) in row {index[row]!r}, and in {int(infinite.sum())} row(s) "
+            "in all. Infinite values are never dropped: correct them, or leave the rows out with subset=."
         )
+    missing = torch.isnan(tensor)
+    return missing if bool(missing.any()) else None

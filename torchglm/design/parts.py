@@ -9,6 +9,7 @@ A contrast is a small matrix behind the codes (`Coding`): it acts on cells, once
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,11 +19,11 @@ from torch import Tensor
 Product = tuple[Tensor, ...]  # columns of one length whose elementwise product is meant
 
 
-def product_rows(product: Product, start: int, stop: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Rows start..stop of the elementwise product, in `dtype`; a view where one column of that dtype is meant."""
-    value = product[0][start:stop].to(dtype)
-    for column in product[1:]:
-        value = value * column[start:stop]
+def rows_product(columns: Sequence[Tensor]) -> Tensor:
+    """(rows,) float64: the elementwise product of columns."""
+    value = columns[0].to(torch.float64)
+    for column in columns[1:]:
+        value = value * column
     return value
 
 
@@ -103,7 +104,7 @@ class Coded:
     def rows(self, start: int, stop: int) -> CodedRows:
         """The stretch start..stop."""
         codes = self.codes[start:stop].to(torch.int64)
-        return CodedRows(codes, self.coding.cells, product_rows(self.values, start, stop) if self.values else None)
+        return CodedRows(codes, self.coding.cells, rows_product([v[start:stop] for v in self.values]) if self.values else None)
 
 
 @dataclass(frozen=True)
@@ -153,11 +154,15 @@ class Dense:
         """How many columns."""
         return len(self.products)
 
+    def is_view(self, dtype: torch.dtype) -> bool:
+        """Whether a stretch of rows can be looked at where it lies."""
+        return self.table is not None and self.table.dtype == dtype and not self._is_centered
+
     def rows(self, start: int, stop: int, scratch: Tensor) -> Tensor:
         """The stretch start..stop as (width, rows): a view, or gathered into `scratch` (width, at least rows)."""
         if self.table is not None:
             view = self.table[:, start:stop]
-            if view.dtype == scratch.dtype and not self._is_centered:
+            if self.is_view(scratch.dtype):
                 return view
             out = scratch[:, : stop - start].copy_(view)
             return out.sub_(self.centers[:, None]) if self._is_centered else out
@@ -169,6 +174,16 @@ class Dense:
             if center:
                 target.sub_(center)
         return out
+
+    def pick(self, rows: Callable[[Tensor], Tensor], together: bool) -> Dense:
+        """The same columns over some rows; `together` copies them into one table."""
+        if self.table is not None:
+            table = rows(self.table)
+        elif together and self.products:
+            table = torch.stack([rows_product([rows(c) for c in product]) for product in self.products])
+        else:
+            return Dense(tuple(tuple(map(rows, product)) for product in self.products), self.centers)
+        return Dense(tuple((column,) for column in table), self.centers, table)
 
     @cached_property
     def _center_list(self) -> list[float]:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from torchglm.design.design import Design
-from torchglm.design.environment import DataColumns, caller_values, evaluate
-from torchglm.design.extras import Extra, read_extra
+from torchglm.design.environment import DataColumns, caller_values, evaluate, kept_values
+from torchglm.design.extras import Extra, aligned, read_extra
 from torchglm.design.learn import learn, raw_missing
-from torchglm.design.numbers import refuse_infinite
+from torchglm.design.numbers import missing_rows, settled
 from torchglm.design.response import Response, read_response
 from torchglm.design.schema import Schema, Values
 from torchglm.design.sources import Source
@@ -75,8 +75,8 @@ def prepare(parsed: Parsed, source: Source, request: Request, caller: Mapping[st
         raise FormulaError(f"The formula {parsed.text!r} has no response. Write 'y ~ ...'.")
     extras = _extras(parsed, source, request)
     factors = [parsed.response, *parsed.factors, *(e.factor for e in extras if e.factor is not None)]
-    caller = caller_values(factors, source, caller)
     rows = _subset(request.subset, source, caller)
+    caller = caller_values(factors, source, caller)
     asked = source.rows if rows is None else int(rows.sum())
     _refuse_empty(source, asked)
     rows = _drop_raw(factors, source, rows, request.missing)
@@ -113,10 +113,13 @@ def _subset(subset: Any, source: Source, caller: Mapping[str, Any]) -> np.ndarra
     if subset is None:
         return None
     if isinstance(subset, str):
-        subset = evaluate(Factor(subset, "lookup" if subset in source else "python"), DataColumns(source), caller, {})
-    mask = np.asarray(subset.detach().cpu() if isinstance(subset, Tensor) else subset)
-    if mask.dtype == object:
-        mask = pd.Series(mask).fillna(False).to_numpy()
+        factor = Factor(subset, "lookup" if subset in source else "python")
+        subset = evaluate(factor, DataColumns(source), caller_values([factor], source, caller), {})
+    if isinstance(subset, pd.Series) and len(subset) == source.rows:
+        subset = settled(aligned("subset", subset, source))
+        if str(subset.dtype) in ("boolean", "bool[pyarrow]"):  # a row for which nobody knows is not wanted
+            subset = subset.fillna(False).astype(bool)
+    mask = np.array(subset.detach().cpu() if isinstance(subset, Tensor) else subset)
     if mask.shape != (source.rows,) or mask.dtype.kind != "b":
         raise OptionError(
             f"subset= must give True or False for each of the {source.rows} rows; got {mask.dtype} of shape {mask.shape}."
@@ -181,19 +184,16 @@ def _read(
     index = source.index if rows is None else source.index[rows]
     schema, values, missing = learn(parsed, source, rows, caller, request.contrasts or {})
     assert parsed.response is not None
-    response = read_response(parsed.response.text, evaluate(parsed.response, data, caller, {}))
+    response = read_response(parsed.response.text, evaluate(parsed.response, data, caller, {}), index)
     if len(response.y) != len(index):
         raise FormulaError(f"The response {parsed.response.text!r} has {len(response.y)} values for {len(index)} rows.")
     read = {id(extra): extra.read(data, caller) for extra in extras}
     for name, column in [(parsed.response.text, response.y), *((f"{e.role}={e.label}", read[id(e)]) for e in extras)]:
         if len(column) != len(index):
             raise DataError(f"{name} has {len(column)} values for {len(index)} rows.")
-        refuse_infinite(name, column, index)
-        if not bool(torch.isfinite(column.sum())):
-            found = torch.isnan(column)
+        found = missing_rows(name, column, index)
+        if found is not None:
             missing = found if missing is None else missing | found
-    if missing is not None and not bool(missing.any()):
-        missing = None
     return _Read(schema, values, response, read, missing)
 
 
@@ -265,6 +265,8 @@ def _weights(read: _Read, extras: list[Extra], source: Source, rows: np.ndarray 
     """The weights, a cbind's trials multiplied in."""
     given = next((extra for extra in extras if extra.role in KINDS), None)
     trials = read.response.trials
+    if trials is not None and not bool((trials > 0).any()):
+        raise WeightError("cbind(successes, failures) has no trial: both are zero in every row.")
     if given is None:
         return None if trials is None else KINDS["weights"](trials, "trials of cbind")
     values = read.extras[id(given)]
@@ -284,13 +286,14 @@ def new_offset(prepared_offsets: tuple[Extra, ...], exposure: Extra | None, sour
     Raises: DataError where the fit's offset was an array and none is given.
     """
     data, total = DataColumns(source, rows), None
+    _refuse_unused(prepared_offsets, exposure, given)
     for extra in (*prepared_offsets, *(() if exposure is None else (exposure,))):
         if extra.factor is None:
             value = given.get(extra.role)
             if value is None:
                 raise DataError(
                     f"The fit's {extra.role} was an array of its own rows. Give {extra.role}= for the new rows "
-                    "(zeros for none), or fit with the name of a column."
+                    f"({'ones' if extra.role == 'exposure' else 'zeros'} for none), or fit with the name of a column."
                 )
             extra = read_extra(extra.role, value, source) or extra
         column = extra.read(data, caller)
@@ -300,3 +303,15 @@ def new_offset(prepared_offsets: tuple[Extra, ...], exposure: Extra | None, sour
     return total
 
 
+def _refuse_unused(offsets: tuple[Extra, ...], exposure: Extra | None, given: Mapping[str, Any]) -> None:
+    """Nothing, where every argument given replaces an array of the fit.
+
+    Raises: OptionError: it would be left out of the prediction without a word.
+    """
+    arrays = {extra.role for extra in (*offsets, exposure) if extra is not None and extra.factor is None}
+    for role, value in given.items():
+        if value is not None and role not in arrays:
+            raise OptionError(
+                f"{role}= of predict() replaces an array of the fit, and this fit has none: what the formula or "
+                f"{role}= named is evaluated again in the new data."
+            )

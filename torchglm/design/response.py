@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +43,8 @@ class Response:
     levels: tuple[Any, Any] | None = None
 
 
-def read_response(name: str, value: Any) -> Response:
-    """The response that an evaluated left-hand side is.
+def read_response(name: str, value: Any, index: pd.Index) -> Response:
+    """The response that an evaluated left-hand side is; `index` labels its rows.
 
     Raises: ResponseError for negative counts, or categories of more or fewer than two levels.
     """
@@ -52,15 +53,17 @@ def read_response(name: str, value: Any) -> Response:
         for what, counts in (("successes", successes), ("failures", failures)):
             if bool((counts < 0).any()):
                 row = int(torch.nonzero(counts < 0)[0])
-                raise ResponseError(f"{name}: the {what} of row {row} are negative ({float(counts[row])}).")
+                raise ResponseError(f"{name}: the {what} of row {index[row]!r} are negative ({float(counts[row])}).")
         trials = successes + failures
         return Response(torch.where(trials > 0, successes / trials, 0.0 * trials), trials)
     if is_categorical(value):
         return _two_levels(name, getattr(value, "values", value) if not isinstance(value, pd.Series) else value)
+    if isinstance(value, Mapping) or isinstance(value, pd.DataFrame):
+        raise ResponseError(f"The response {name!r} has several columns; a response is one column, or cbind(a, b).")
     tensor = as_tensor(name, value)
     if tensor.dim() != 1:
         raise ResponseError(f"The response {name!r} has {tensor.dim()} dimensions; a response is one column.")
-    return Response(tensor.to(torch.float64))
+    return Response(tensor)
 
 
 def _two_levels(name: str, values: Any) -> Response:

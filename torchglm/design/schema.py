@@ -13,7 +13,7 @@ from torch import Tensor
 
 from torchglm.design.categorical import Coded as Contrast
 from torchglm.design.columns import Columns
-from torchglm.design.parts import Coded, Coding, Dense, Product
+from torchglm.design.parts import Coded, Coding, Dense, Product, rows_product
 from torchglm.design.terms import Parsed, Piece, Term, pieces
 
 CENTER_WHEN = 10.0  # a column whose mean is this many standard deviations from zero loses digits in X'WX
@@ -204,18 +204,11 @@ def choose_centers(products: tuple[Product, ...], rows: int, wanted: bool) -> Te
         return centers
     starts = sorted({int(k * max(rows - STRETCH, 0) / (STRETCHES - 1)) for k in range(STRETCHES)})
     for j, product in enumerate(products):
-        seen = torch.cat([_product_stretch(product, start, min(start + STRETCH, rows)) for start in starts])
+        seen = torch.cat([rows_product([c[start : start + STRETCH] for c in product]) for start in starts])
         mean, spread = float(seen.mean()), float(seen.std(correction=0))
         if abs(mean) > CENTER_WHEN * spread:
             centers[j] = mean
     return centers
-
-
-def _product_stretch(product: Product, start: int, stop: int) -> Tensor:
-    value = product[0][start:stop].to(torch.float64)
-    for column in product[1:]:
-        value = value * column[start:stop]
-    return value
 
 
 def even_table(products: tuple[Product, ...]) -> Tensor | None:

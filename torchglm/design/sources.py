@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from torchglm.design.numbers import as_tensor, settled
 from torchglm.errors import DataError, UnknownNameError, did_you_mean
 
 KINDS = "a pandas or polars DataFrame, a pyarrow Table, a dict of arrays or tensors, or the path of a Parquet file"
@@ -39,7 +40,7 @@ class Source:
         if self._counts[name] > 1:
             raise DataError(f"The data have {self._counts[name]} columns named {name!r}. Rename them.")
         if name not in self._columns:
-            self._columns[name] = _as_series(self.table[name], name, self.index)
+            self._columns[name] = as_series(self.table[name], name, self.index)
         return self._columns[name]
 
     def __contains__(self, name: str) -> bool:
@@ -81,7 +82,7 @@ def _named(data: pd.DataFrame) -> Any:
     """The frame, its column labels as text (a label 1 is asked for as `1`)."""
     if all(isinstance(name, str) for name in data.columns):
         return data
-    return data.rename(columns=str)
+    return data.set_axis(list(map(str, data.columns)), axis=1)
 
 
 def _read(path: Path) -> Source:
@@ -89,11 +90,14 @@ def _read(path: Path) -> Source:
         raise DataError(f"data must be {KINDS}; got the path {str(path)!r}. Read it into a frame first.")
     if not path.exists():
         raise DataError(f"There is no file {str(path)!r}.")
-    return open_source(pd.read_parquet(path))
+    try:
+        return open_source(pd.read_parquet(path))
+    except (ValueError, OSError) as error:
+        raise DataError(f"{str(path)!r} is not a Parquet file, or is damaged: {error}") from error
 
 
 def _from_mapping(data: Mapping[Any, Any]) -> Source:
-    lengths = {str(name): np.shape(values)[0] if np.ndim(values) else None for name, values in data.items()}
+    lengths = {str(name): np.shape(values)[0] if _dimensions(values) else None for name, values in data.items()}
     if not lengths:
         raise DataError("data is an empty dict: there is no column.")
     scalars = [name for name, n in lengths.items() if n is None]
@@ -102,7 +106,10 @@ def _from_mapping(data: Mapping[Any, Any]) -> Source:
     if len(set(lengths.values())) > 1:
         shown = ", ".join(f"{name!r}: {n}" for name, n in list(lengths.items())[:6])
         raise DataError(f"The columns of the data have different lengths: {shown}.")
-    index = next((v.index for v in data.values() if isinstance(v, pd.Series)), None)
+    indexes = [v.index for v in data.values() if isinstance(v, pd.Series)]
+    index = indexes[0] if indexes else None
+    if any(not other.equals(index) for other in indexes[1:]):
+        raise DataError("The columns of the data are Series with different indexes. Align them, or give arrays.")
     rows = next(iter(lengths.values()))
     assert rows is not None
     return Source(
@@ -110,21 +117,36 @@ def _from_mapping(data: Mapping[Any, Any]) -> Source:
     )
 
 
-def _as_series(values: Any, name: str, index: pd.Index) -> pd.Series:
+def _dimensions(values: Any) -> int:
+    return values.dim() if isinstance(values, torch.Tensor) else np.ndim(values)
+
+
+def as_series(values: Any, name: str, index: pd.Index) -> pd.Series:
     """One column as a Series, without a copy where its memory allows.
 
-    Raises: DataError for what is not one-dimensional.
+    Raises: DataError for what is not one-dimensional, and for half-precision tensors.
     """
+    if _dimensions(values) != 1:
+        raise DataError(f"Column {name!r} has {_dimensions(values)} dimensions. A column has one.")
     if isinstance(values, pd.Series):
         series = values
     elif isinstance(values, torch.Tensor):
-        series = pd.Series(values.detach().cpu().numpy(), copy=False)
-    elif type(values).__module__.partition(".")[0] in ("polars", "pyarrow"):
+        series = pd.Series(as_tensor(name, values.detach().cpu()).numpy(), copy=False)
+    elif type(values).__module__.partition(".")[0] == "polars":
+        series = _from_polars(values)
+    elif type(values).__module__.partition(".")[0] == "pyarrow":
         series = values.to_pandas()
-    elif np.ndim(values) == 1:
-        series = pd.Series(values, copy=False)
     else:
-        raise DataError(f"Column {name!r} has {np.ndim(values)} dimensions. A column has one.")
+        series = pd.Series(values, copy=False)
+    if str(series.dtype).startswith("dictionary<"):  # arrow's categories inside a pandas frame
+        series = pd.Series(series.array.__arrow_array__().to_pandas())
     if series.index is not index and len(series) == len(index):
         series = series.set_axis(index)
-    return series
+    return settled(series)
+
+
+def _from_polars(values: Any) -> pd.Series:
+    """The column; a Categorical as text, for the order of its categories is that in which the session met them."""
+    import polars
+
+    return values.cast(polars.String).to_pandas() if values.dtype == polars.Categorical else values.to_pandas()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -61,6 +62,7 @@ def parse(text: str, names: Iterable[str] = ()) -> Parsed:
     if not isinstance(text, str):
         raise FormulaError(f"A formula is text such as 'y ~ x1 + C(g)'; got {type(text).__name__}.")
     names = list(names)
+    _refuse_unreadable(text, names)
     try:
         whole = Formula(text, _context={"__formulaic_variables_available__": names})
     except (FormulaicError, SyntaxError, ValueError) as error:
@@ -79,6 +81,15 @@ def parse(text: str, names: Iterable[str] = ()) -> Parsed:
             terms.append(Term(factors))
     _refuse(text, response, terms)
     return Parsed(text, response, tuple(terms), tuple(offsets))
+
+
+def _refuse_unreadable(text: str, names: list[str]) -> None:
+    """Nothing, for a text that formulaic reads as it is meant."""
+    if text.rstrip().endswith("~"):
+        raise FormulaError(f"The formula {text!r} has nothing on its right-hand side. Write '~ 1' for an intercept alone.")
+    has_dot = re.search(r"(?<![\w.`)])\.(?![\w.])", text.partition("~")[2])
+    if re.search(r"`[01]`", text) or (has_dot and "1" in names):
+        raise FormulaError("A column labelled 0 or 1 cannot stand in a formula, where they are the intercept. Rename it.")
 
 
 def _response(text: str, left: object) -> Factor | None:
@@ -118,7 +129,7 @@ def _refuse(text: str, response: Factor | None, terms: list[Term]) -> None:
 def _plain(error: Exception) -> str:
     """formulaic's message without its terminal colours."""
     message = " ".join(str(error).split())
-    for mark in ("⧛[1;31m", "[0m⧚", "\x1b[1;31m", "\x1b[0m"):
+    for mark in ("\x1b[1;31m", "\x1b[0m", "⧛[1;31m", "[0m⧚", "⧛", "⧚"):
         message = message.replace(mark, "")
     return message or type(error).__name__
 

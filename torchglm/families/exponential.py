@@ -25,6 +25,7 @@ class Gaussian(Family, name="gaussian"):
     """V(mu) = 1."""
 
     default_link: ClassVar[type[Link]] = Identity
+    canonical_link: ClassVar[type[Link] | None] = Identity
     mean_domain: ClassVar[Interval] = REAL
     support: ClassVar[str] = "finite"
     has_likelihood: ClassVar[bool] = True
@@ -67,6 +68,7 @@ class Poisson(Family, name="poisson"):
     """V(mu) = mu."""
 
     default_link: ClassVar[type[Link]] = Log
+    canonical_link: ClassVar[type[Link] | None] = Log
     mean_domain: ClassVar[Interval] = POSITIVE
     support: ClassVar[str] = "non-negative"
     has_dispersion: ClassVar[bool] = False
@@ -107,6 +109,7 @@ class Binomial(Family, name="binomial"):
     """V(mu) = mu (1 - mu); the response is a proportion, its weight the number of trials."""
 
     default_link: ClassVar[type[Link]] = Logit
+    canonical_link: ClassVar[type[Link] | None] = Logit
     mean_domain: ClassVar[Interval] = UNIT
     support: ClassVar[str] = "between 0 and 1"
     has_dispersion: ClassVar[bool] = False
@@ -155,6 +158,7 @@ class Gamma(Family, name="gamma", aliases=("Gamma",)):
     """V(mu) = mu^2."""
 
     default_link: ClassVar[type[Link]] = Inverse
+    canonical_link: ClassVar[type[Link] | None] = Inverse
     mean_domain: ClassVar[Interval] = POSITIVE
     support: ClassVar[str] = "positive"
     has_likelihood: ClassVar[bool] = True
@@ -203,6 +207,7 @@ class InverseGaussian(Family, name="inverse_gaussian", aliases=("inverse.gaussia
     """V(mu) = mu^3."""
 
     default_link: ClassVar[type[Link]] = InverseSquared
+    canonical_link: ClassVar[type[Link] | None] = InverseSquared
     mean_domain: ClassVar[Interval] = POSITIVE
     support: ClassVar[str] = "positive"
     has_likelihood: ClassVar[bool] = True

@@ -48,6 +48,7 @@ class Family(ABC):
     default_link: ClassVar[type[Link]] = Identity
     mean_domain: ClassVar[Interval] = Identity.domain
     support: ClassVar[str] = ""
+    canonical_link: ClassVar[type[Link] | None] = None  # where the expected information is the observed one
     has_dispersion: ClassVar[bool] = True
     has_likelihood: ClassVar[bool] = False
     counts_dispersion: ClassVar[bool] = False

@@ -36,6 +36,11 @@ class Likelihood(ABC):
         """Whether phi is estimated beside the predictors, so that standard errors grow by its root."""
         return False
 
+    @property
+    def is_canonical(self) -> bool:
+        """Whether the expected information is the observed one, so that Fisher scoring is Newton's method."""
+        return False
+
     @abstractmethod
     def nll(self, y: Tensor, z: Tensor) -> Tensor:
         """The negative log likelihood of each row; +inf where z gives a mean outside of its domain."""

@@ -30,6 +30,10 @@ class MeanModel(Likelihood):
     def has_dispersion(self) -> bool:
         return self.family.has_dispersion
 
+    @property
+    def is_canonical(self) -> bool:
+        return type(self.family.link) is self.family.kernel.canonical_link
+
     def nll(self, y: Tensor, z: Tensor) -> Tensor:
         return self._rows(self.family.kernel, y, z.select(1, 0), Order.VALUE).nll
 

@@ -130,7 +130,7 @@ def t_test(record: Record, hypothesis: Any, level: float = 0.95) -> pd.DataFrame
     """Each restriction by itself: estimate of L theta - r, its standard error, statistic, p and interval of L theta."""
     matrix, target = constraints(record, hypothesis)
     theta = record.numbers.theta.nan_to_num(nan=0.0)
-    covariance = record.numbers.covariance.nan_to_num(nan=0.0)
+    covariance = record.defined_covariance
     estimate = matrix @ theta
     error = ((matrix @ covariance) * matrix).sum(1).clamp(min=0.0).sqrt()
     named_alias = ((matrix != 0) & torch.isnan(record.numbers.theta)).any(1)

@@ -99,7 +99,7 @@ def linear_predictor(record: Record, source: Source, asked: Asked, given: Mappin
 
 def _standard_errors(record: Record, columns: Any, n: int) -> Tensor:
     """(n,) sqrt(x' V x), a stretch of rows at a time."""
-    covariance = record.numbers.covariance.nan_to_num(nan=0.0)[columns.positions][:, columns.positions]
+    covariance = record.defined_covariance[columns.positions][:, columns.positions]
     size = max(1, LARGEST_MATRIX // max(columns.width, 1))
     out = torch.empty(n, dtype=torch.float64)
     for start in range(0, n, size):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from torchglm.design.extras import Extra
@@ -87,6 +88,12 @@ class Record:
     def standard_errors(self) -> Tensor:
         """(p,) NaN where aliased."""
         return self.numbers.variances.clamp(min=0.0).sqrt()
+
+    @property
+    def defined_covariance(self) -> Tensor:
+        """(p, p) zero where aliased; still NaN where no dispersion can be estimated."""
+        aliased = torch.isnan(self.numbers.theta)
+        return self.numbers.covariance.masked_fill(aliased[:, None] | aliased[None, :], 0.0)
 
     @cached_property
     def log_likelihood(self) -> float:

@@ -20,7 +20,7 @@ from torchglm.numerics.sums import Sums
 from torchglm.objective.objective import Objective
 from torchglm.solvers.irls import IRLS
 from torchglm.solvers.solver import Stop, run
-from torchglm.solvers.start import Start
+from torchglm.solvers.start import Start, mean_response
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,7 @@ def _null_theta(null: Objective, family: Family) -> Tensor:
         return torch.empty(0, dtype=torch.float64, device=null.design.y.device)
     design = null.design
     if all(offset is None for offset in design.offsets):
-        w = torch.ones_like(design.y) if design.weight is None else design.weight
-        mean = (design.y.dot(w) / w.sum()).reshape(1)
-        theta = family.link.link(mean)
+        theta = family.link.link(mean_response(design))
         if bool(torch.isfinite(theta).all()):
             return theta
     return run(IRLS(), null, Start(family), Stop()).theta

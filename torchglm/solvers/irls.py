@@ -10,11 +10,12 @@ from torch import Tensor
 from torchglm.objective.objective import Objective, Quadratic, Slope
 from torchglm.solvers.search import descends, shorter
 from torchglm.solvers.secant import Secants
-from torchglm.solvers.solver import Solver, State, Stop, dispersion, run, start_state
+from torchglm.solvers.solver import MANY_ROWS, Solution, Solver, State, Stop, certain_step, dispersion, run, start_state
 from torchglm.solvers.start import Start
 
-MANY_ROWS = 150_000  # from here a sample of the rows gives the start and the first curvature
 SAMPLE_ROWS = 65_536
+COARSE_ROWS = 16_384
+SAMPLE_STEP = 0.1  # standard errors of the sample: far below its own distance from the optimum of all rows
 ROWS_PER_COEFFICIENT = 50  # a sample's curvature is good to sqrt(p / rows): below, it is not worth reusing
 NEAR = 1e-6  # standard errors: from here an exact curvature is not worth its pass
 CRAWL = 0.3  # a scoring step that leaves more than this share of the distance is slower than Newton
@@ -26,6 +27,7 @@ class Memory:
 
     secants: Secants
     phi: float
+    rate: float = 1.0  # the share of the distance that the last step left
 
     def length(self, slope: Slope, step: Tensor) -> float:
         """The length of a step in standard errors, by the curvature at hand."""
@@ -54,7 +56,7 @@ class IRLS(Solver, name="irls"):
         if not self.reuse or objective.design.n < MANY_ROWS:
             return exact_state(objective, start.theta(objective), 1)
         sample = objective.on(objective.design.sample(SAMPLE_ROWS))
-        found = run(IRLS(reuse=False), sample, start, Stop(step_in_se=1e-3, max_steps=25))
+        found = self._optimum_of(sample, self._coarse(sample, start))
         slope = objective.slope(found.theta)
         if not found.status.converged or not math.isfinite(slope.value):
             return exact_state(objective, start.theta(objective), 2)
@@ -66,6 +68,18 @@ class IRLS(Solver, name="irls"):
         memory = Memory(Secants(), dispersion(sample, found.point) or 1.0)
         step = curvature.solve(-slope.gradient)
         return State(found.theta, slope, curvature, step, memory.length(slope, step), passes=1, memory=memory)
+
+    @staticmethod
+    def _optimum_of(sample: Objective, start: Start) -> Solution:
+        return run(IRLS(reuse=False), sample, start, Stop(step_in_se=SAMPLE_STEP, max_steps=25))
+
+    def _coarse(self, sample: Objective, start: Start) -> Start:
+        """A start for the sample from a sample of its own, where that is large enough to tell something."""
+        if COARSE_ROWS < ROWS_PER_COEFFICIENT * sample.layout.width:
+            return start
+        found = self._optimum_of(sample.on(sample.design.sample(COARSE_ROWS)), start)
+        usable = found.status.converged and math.isfinite(float(sample.values(found.theta[:, None])[0]))
+        return replace(start, given=found.theta) if usable else start
 
     def step(self, objective: Objective, state: State) -> State:
         """The full step, or the best shorter one."""
@@ -81,6 +95,8 @@ class IRLS(Solver, name="irls"):
         """A gradient pass at the full step; the exact curvature where that does not descend or converges slowly."""
         memory: Memory = state.memory
         theta = state.theta + state.step
+        if state.step_in_se * memory.rate <= certain_step(objective):
+            return exact_state(objective, theta, state.passes + 1)
         slope = objective.slope(theta)
         assert state.curvature is not None
         if not descends(slope.value, state.slope.value):
@@ -91,7 +107,7 @@ class IRLS(Solver, name="irls"):
         length = memory.length(slope, step)
         if length > max(CRAWL * state.step_in_se, NEAR):
             return exact_state(objective, theta, state.passes + 2)
-        memory = replace(memory, secants=secants)
+        memory = replace(memory, secants=secants, rate=length / state.step_in_se)
         return State(theta, slope, state.curvature, step, length, passes=state.passes + 1, memory=memory)
 
     def _exact(self, objective: Objective, state: State, full: bool = True) -> State:

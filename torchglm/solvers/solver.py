@@ -16,12 +16,14 @@ from torchglm.objective.objective import Objective, Quadratic, Slope
 from torchglm.solvers.start import Start
 
 ROUNDING = 2e-14  # of the fit's length in standard errors: no step below it can be told from noise
+MANY_ROWS = 150_000  # from here a sample of the rows gives the start and the first curvature
+CERTAIN_STEP = 1e-5  # standard errors: of an exact Newton step on many rows, which leaves less than its square
 
 
 class Status(Enum):
     """How a run ended. The value is the sentence that is shown."""
 
-    CONVERGED = "The next Newton step is shorter than the tolerance."
+    CONVERGED = "Converged: what the last Newton step left is shorter than the tolerance."
     ROUNDING = "No further decrease is possible in float64: the next Newton step is rounding."
     MAX_STEPS = "The solver stopped at its largest number of steps before the next Newton step was small."
     STALLED = "No step along the search direction decreases the objective: the optimum may lie on the boundary."
@@ -136,12 +138,12 @@ def run(solver: Solver, objective: Objective, start: Start, stop: Stop, watch: A
         )
         if watch is not None:
             watch(trace)
-        if state.step_in_se <= stop.step_in_se or state.stalled or count == stop.max_steps:
+        if _ends(objective, state, stop) or count == stop.max_steps:
             state, done = _certify(objective, state, stop, count)
             if done is not None:
-                return Solution(
-                    state.theta, state.exact, done, count, state.passes, state.step_in_se, solver.name, trace
-                )
+                assert state.exact is not None
+                theta = state.theta + state.step if done.converged else state.theta  # the last step costs nothing
+                return Solution(theta, state.exact, done, count, state.passes, state.step_in_se, solver.name, trace)
             solver = _polishing(solver, polish)
         state = solver.step(objective, state)
     raise AssertionError("unreachable: the last round always certifies")
@@ -169,15 +171,40 @@ def _certify(objective: Objective, state: State, stop: Stop, count: int) -> tupl
         information="expected",
         memory=None,
     )
-    if length <= stop.step_in_se:
+    if length <= max(stop.step_in_se, certain_step(objective)):
         return certified, Status.CONVERGED
-    if length * dispersion(objective, point) ** 0.5 <= ROUNDING * max(point.length, 1.0):
+    if _is_rounding(objective, certified):
         return certified, Status.ROUNDING
     if count >= stop.max_steps:
         return certified, Status.MAX_STEPS
     if state.stalled:
         return certified, Status.STALLED
     return certified, None
+
+
+def _ends(objective: Objective, state: State, stop: Stop) -> bool:
+    """Whether the solver has done what it can, as far as it knows."""
+    enough = stop.step_in_se if state.exact is None else max(stop.step_in_se, certain_step(objective))
+    return state.step_in_se <= enough or state.stalled or _is_rounding(objective, state)
+
+
+def certain_step(objective: Objective) -> float:
+    """The exact Newton step from which the search may end, because the step itself is still taken; 0 for none.
+
+    What a Newton step of length d leaves is below M d^2, M the largest standard error of a linear predictor (the
+    likelihoods here bend by at most |x'd| a step); M is near sqrt(p / n), so that on many rows 1e-5 leaves less than
+    1e-12, and standard errors taken before the step are right to 1e-5 M. Scoring of a link that is not canonical
+    leaves more.
+    """
+    return CERTAIN_STEP if objective.design.n >= MANY_ROWS and objective.likelihood.is_canonical else 0.0
+
+
+def _is_rounding(objective: Objective, state: State) -> bool:
+    """Whether the exact step is noise: shorter, at phi = 1, than float64 resolves of the fit's own length."""
+    point = state.exact
+    if point is None:
+        return False
+    return state.step_in_se * dispersion(objective, point) ** 0.5 <= ROUNDING * max(point.length, 1.0)
 
 
 def start_state(objective: Objective, theta: Tensor, point: Quadratic, passes: int) -> State:

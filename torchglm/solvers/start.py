@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from torchglm.design.block import Block
+from torchglm.design.design import Design
 from torchglm.errors import DomainError
 from torchglm.families.family import Family
 from torchglm.families.likelihood import Likelihood, RowTerms
+from torchglm.numerics.sums import Sums
 from torchglm.objective.objective import Objective
 
 
@@ -44,26 +47,38 @@ def first_theta(objective: Objective, family: Family) -> Tensor | None:
     Source: the first iteration of stats::glm.fit from `mustart`.
     """
     design, link = objective.design, family.link
-    weight = torch.ones_like(design.y) if design.weight is None else design.weight
-    mu = family.start(design.y, weight)
+    y = design.y.to(torch.float64)
+    weight = torch.ones_like(y) if design.weight is None else design.weight
+    mu = family.start(y, weight)
     eta = link.link(mu)
     slope = link.derivative(eta)
     working = slope.square() / family.variance(mu)
     good = torch.isfinite(eta) & torch.isfinite(working) & family.mean_domain.contains(mu) & (working > 0)
     if not bool(good.all()):
         return None
-    target = torch.stack([eta + (design.y - mu) / slope, working], dim=1)
+    target = torch.stack([eta + (y - mu) / slope, working], dim=1)
     zero = torch.zeros(objective.layout.width, dtype=torch.float64, device=design.y.device)
     return Objective(replace(design, y=target), FirstStep()).quadratic(zero).step
+
+
+def mean_response(design: Design) -> Tensor:
+    """(1,) the weighted mean of y."""
+
+    def row_sums(block: Block) -> Sums:
+        w = torch.ones_like(block.y) if block.weight is None else block.weight
+        return Sums({"y": block.y.dot(w), "w": w.sum()})
+
+    sums = design.without_columns().sum(row_sums)
+    return (sums["y"] / sums["w"]).reshape(1)
 
 
 def intercept_theta(objective: Objective, family: Family) -> Tensor:
     """theta (p,) with the link of the mean response as its constant, zero elsewhere."""
     design = objective.design
-    mean = design.y.mean() if design.weight is None else torch.dot(design.y, design.weight) / design.weight.sum()
+    mean = mean_response(design)
     theta = torch.zeros(objective.layout.width, dtype=torch.float64, device=design.y.device)
     if design.columns[0].constant:
-        theta[0] = family.link.link(mean.reshape(1))[0]
+        theta[0] = family.link.link(mean)[0]
     return theta
 
 
