@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 
 from torchglm.design.design import Design
+from torchglm.design.numbers import row_label
 from torchglm.design.prepare import Prepared, Request, prepare
 from torchglm.design.sources import Source, open_source
 from torchglm.design.terms import Parsed, parse
@@ -264,7 +265,7 @@ def _check_response(prepared: Prepared, family: Family) -> None:
         labels = labels[kept.numpy()]
     raise ResponseError(
         f"The response {prepared.response_name!r} must be {family.support} for the {family.name} family; "
-        f"row {labels[int(bad[0])]!r} has {value!r} ({len(bad)} row(s) in all)."
+        f"row {row_label(labels, int(bad[0]))} has {value!r} ({len(bad)} row(s) in all)."
     )
 
 

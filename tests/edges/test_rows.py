@@ -36,10 +36,12 @@ def test_missing_values_of_an_array_drop_their_rows(data, role, kind):
 
 
 def test_a_transform_that_makes_values_missing_drops_their_rows_and_learns_again(data):
-    found = glm("y ~ scale(log(x))", data, family="poisson")
-    plain = glm("y ~ scale(log(x))", data[data["x"] > 0], family="poisson")
+    found = glm("y ~ log(x) + scale(z)", data, family="poisson")
+    plain = glm("y ~ log(x) + scale(z)", data[data["x"] > 0], family="poisson")
     np.testing.assert_allclose(found.params, plain.params, rtol=1e-12)
     assert found.rows_dropped == int((data["x"] <= 0).sum())
+    with pytest.raises(errors.DataError, match="subset="):
+        glm("y ~ scale(log(x))", data, family="poisson")
     with pytest.raises(errors.DataError, match="makes .* missing"):
         glm("y ~ log(x)", data, family="poisson", missing="raise")
 

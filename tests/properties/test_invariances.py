@@ -27,8 +27,8 @@ def fit_of(data: pd.DataFrame, family: str, right: str = "x + z + g", **beside):
     return glm(f"{RESPONSES[family]} ~ {right}", data, family, LINKS[family], **beside)
 
 
-def same(ours, wanted, names=None, tolerance: float = 1e-9) -> None:
-    """Coefficients to `tolerance` standard errors; standard errors and totals to as many digits."""
+def same(ours, wanted, names=None, tolerance: float = 1e-8) -> None:
+    """Coefficients to `tolerance` standard errors, where the search stops; all else to as many digits."""
     names = wanted.params.index if names is None else names
     assert (np.abs(ours.params[names].to_numpy() - wanted.params.to_numpy()) / wanted.bse.to_numpy()).max() < tolerance
     np.testing.assert_allclose(ours.bse[names], wanted.bse, rtol=tolerance)
@@ -76,7 +76,7 @@ def test_frequencies_are_repeated_rows(seed, family):
     ours, wanted = fit_of(data, family, freq_weights="times"), fit_of(repeated, family)
     same(ours, wanted)
     for kind in ("HC0", "HC1"):
-        np.testing.assert_allclose(ours.with_covariance(kind).bse, wanted.with_covariance(kind).bse, rtol=1e-9)
+        np.testing.assert_allclose(ours.with_covariance(kind).bse, wanted.with_covariance(kind).bse, rtol=1e-8)
 
 
 @given(seeds, families)
@@ -109,8 +109,8 @@ def test_a_constant_in_the_offset_goes_to_the_intercept(seed, family, constant):
     ours, wanted = fit_of(data, family, offset=np.full(len(data), constant)), fit_of(data, family)
     moved = ours.params.copy()
     moved["Intercept"] += constant
-    assert ((moved - wanted.params) / wanted.bse).abs().max() < 1e-9
-    np.testing.assert_allclose(ours.bse, wanted.bse, rtol=1e-9)
+    assert ((moved - wanted.params) / wanted.bse).abs().max() < 1e-8
+    np.testing.assert_allclose(ours.bse, wanted.bse, rtol=1e-8)
     assert (ours.deviance, ours.null_deviance) == pytest.approx((wanted.deviance, wanted.null_deviance), rel=1e-9)
 
 
@@ -118,8 +118,8 @@ def test_a_constant_in_the_offset_goes_to_the_intercept(seed, family, constant):
 def test_failures_for_successes_turn_the_signs(seed):
     data = made(seed)
     ours, wanted = fit_of(data.assign(yes=1 - data["yes"]), "binomial"), fit_of(data, "binomial")
-    assert ((ours.params + wanted.params) / wanted.bse).abs().max() < 1e-9
-    np.testing.assert_allclose(ours.bse, wanted.bse, rtol=1e-9)
+    assert ((ours.params + wanted.params) / wanted.bse).abs().max() < 1e-8
+    np.testing.assert_allclose(ours.bse, wanted.bse, rtol=1e-8)
     assert (ours.deviance, ours.llf) == pytest.approx((wanted.deviance, wanted.llf), rel=1e-10)
 
 
@@ -130,8 +130,8 @@ def test_weights_that_are_all_the_same(seed, weight):
     for family in ("gaussian", "gamma"):
         ours = fit_of(data.assign(w=weight), family, weights="w")
         wanted = fit_of(data, family)
-        assert ((ours.params - wanted.params) / wanted.bse).abs().max() < 1e-9
-        np.testing.assert_allclose(ours.bse, wanted.bse, rtol=1e-9)
+        assert ((ours.params - wanted.params) / wanted.bse).abs().max() < 1e-8
+        np.testing.assert_allclose(ours.bse, wanted.bse, rtol=1e-8)
         assert ours.scale == pytest.approx(weight * wanted.scale, rel=1e-9)
 
 

@@ -70,7 +70,8 @@ def test_filip(fit):
     assert fit.aliased == {}
     assert digits(fit.params[list(FILIP)], [value for value, _ in FILIP.values()]) >= 7
     assert digits(fit.bse[list(FILIP)], [se for _, se in FILIP.values()]) >= 7
-    assert digits([fit.scale**0.5], [0.334801051324544e-02]) >= 9
+    # its terms are 1e4 times their sum, so that the residuals have lost four digits
+    assert digits([fit.scale**0.5], [0.334801051324544e-02]) >= 8.5
 
 
 def test_filip_written_as_powers(filip, fit):

@@ -55,9 +55,18 @@ class _Readable:
         self.__array_interface__ = {**array.__array_interface__, "data": (array.__array_interface__["data"][0], False)}
 
 
+def row_label(index: pd.Index, row: int) -> str:
+    """The label of a row as a message shows it."""
+    label = index[row]
+    return repr(label.item() if isinstance(label, np.generic) else label)
+
+
 def settled(series: pd.Series) -> pd.Series:
-    """The series, objects that are all numbers or all bool as what they are; anything else as it is."""
-    if series.dtype != object:
+    """The series in a plain dtype: objects that are all numbers or all bool as what they are, native byte order."""
+    dtype = series.dtype
+    if isinstance(dtype, np.dtype) and (dtype.byteorder == ">" or dtype == np.longdouble):
+        return series.astype(np.float64 if dtype == np.longdouble else dtype.newbyteorder("="))
+    if dtype != object:
         return series
     kind = pd.api.types.infer_dtype(series, skipna=True)
     if kind == "boolean":
@@ -122,7 +131,7 @@ def missing_rows(name: str, tensor: Tensor, index: pd.Index) -> Tensor | None:
     if bool(infinite.any()):
         row = int(torch.nonzero(infinite)[0])
         raise DataError(
-            f"{name!r} is infinite ({float(tensor[row])}) in row {index[row]!r}, and in {int(infinite.sum())} row(s) "
+            f"{name!r} is infinite ({float(tensor[row])}) in row {row_label(index, row)}, and in {int(infinite.sum())} row(s) "
             "in all. Infinite values are never dropped: correct them, or leave the rows out with subset=."
         )
     missing = torch.isnan(tensor)

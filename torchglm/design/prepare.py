@@ -15,7 +15,7 @@ from torchglm.design.design import Design
 from torchglm.design.environment import DataColumns, caller_values, evaluate, kept_values
 from torchglm.design.extras import Extra, aligned, read_extra
 from torchglm.design.learn import learn, raw_missing
-from torchglm.design.numbers import missing_rows, settled
+from torchglm.design.numbers import missing_rows, row_label, settled
 from torchglm.design.response import Response, read_response
 from torchglm.design.schema import Schema, Values
 from torchglm.design.sources import Source
@@ -119,7 +119,7 @@ def _subset(subset: Any, source: Source, caller: Mapping[str, Any]) -> np.ndarra
         subset = settled(aligned("subset", subset, source))
         if str(subset.dtype) in ("boolean", "bool[pyarrow]"):  # a row for which nobody knows is not wanted
             subset = subset.fillna(False).astype(bool)
-    mask = np.array(subset.detach().cpu() if isinstance(subset, Tensor) else subset)
+    mask = np.asarray(subset.detach().cpu() if isinstance(subset, Tensor) else subset).copy()
     if mask.shape != (source.rows,) or mask.dtype.kind != "b":
         raise OptionError(
             f"subset= must give True or False for each of the {source.rows} rows; got {mask.dtype} of shape {mask.shape}."
@@ -143,7 +143,7 @@ def _drop_raw(factors: list[Factor], source: Source, rows: np.ndarray | None, po
         name, mask = next(iter(found.items()))
         index = source.index if rows is None else source.index[rows]
         raise DataError(
-            f'Missing values in {shown}; the first in {name!r} at row {index[int(np.argmax(mask))]!r}. missing="raise" '
+            f'Missing values in {shown}; the first in {name!r} at row {row_label(index, int(np.argmax(mask)))}. missing="raise" '
             'refuses them: fill them, or say missing="drop".'
         )
     keep = ~np.logical_or.reduce(list(found.values()))
@@ -159,7 +159,10 @@ def _drop_evaluated(
         raise DataError(f'Evaluating {parsed.text!r} makes {int(missing.sum())} row(s) missing, and missing="raise".')
     keep = ~missing.numpy()
     if not keep.any():
-        raise DataError(f"No row is left: evaluating {parsed.text!r} makes every row missing.")
+        raise DataError(
+            f"No row is left: evaluating {parsed.text!r} makes every row missing. A transform such as "
+            "scale() spreads one missing value over all rows: leave those where its argument is not defined out with subset=."
+        )
     return _restrict(source, rows, keep)
 
 
@@ -256,7 +259,7 @@ def log_exposure(values: Tensor, label: str, index: pd.Index) -> Tensor:
         row = int(torch.nonzero(values <= 0)[0])
         raise DataError(
             f"exposure={label} must be positive, for its log is added to the linear predictor; "
-            f"row {index[row]!r} has {float(values[row])}."
+            f"row {row_label(index, row)} has {float(values[row])}."
         )
     return values.log()
 
@@ -273,7 +276,7 @@ def _weights(read: _Read, extras: list[Extra], source: Source, rows: np.ndarray 
     index = source.index if rows is None else source.index[rows]
     bad = first_bad_weight(values)
     if bad is not None:
-        raise WeightError(f"{given.role}={given.label} is {float(values[bad])} in row {index[bad]!r}. Weights are >= 0.")
+        raise WeightError(f"{given.role}={given.label} is {float(values[bad])} in row {row_label(index, bad)}. Weights are >= 0.")
     if not bool((values > 0).any()):
         raise WeightError(f"{given.role}={given.label} is zero in every row.")
     return KINDS[given.role](values if trials is None else values * trials, given.label)

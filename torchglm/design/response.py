@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from torchglm.design.categorical import is_categorical, learn_levels
-from torchglm.design.numbers import as_tensor
+from torchglm.design.numbers import as_tensor, row_label
 from torchglm.errors import ResponseError
 
 
@@ -53,7 +53,7 @@ def read_response(name: str, value: Any, index: pd.Index) -> Response:
         for what, counts in (("successes", successes), ("failures", failures)):
             if bool((counts < 0).any()):
                 row = int(torch.nonzero(counts < 0)[0])
-                raise ResponseError(f"{name}: the {what} of row {index[row]!r} are negative ({float(counts[row])}).")
+                raise ResponseError(f"{name}: the {what} of row {row_label(index, row)} are negative ({float(counts[row])}).")
         trials = successes + failures
         return Response(torch.where(trials > 0, successes / trials, 0.0 * trials), trials)
     if is_categorical(value):

@@ -24,6 +24,7 @@ class Arrow(Factored):
     schur: Triangular
     diagonal: Tensor  # (m,)
     cross: Tensor  # (m, k)
+    head_lengths: Tensor  # (k,) sqrt(diag(S))
     aliased: Tensor
     smallest_pivot: float
     indefinite: bool = False
@@ -59,10 +60,19 @@ class Arrow(Factored):
         """log det H = log det D + log det Schur."""
         return float(self.diagonal.log().sum()) + self.schur.logdet()
 
+    @property
+    def lengths(self) -> Tensor:
+        """sqrt(diag(H))."""
+        return torch.cat([self.head_lengths, self.diagonal.sqrt()])
+
     def scaled(self, factor: float) -> Arrow:
         """factor * H."""
         return replace(
-            self, schur=self.schur.scaled(factor), diagonal=self.diagonal * factor, cross=self.cross * factor
+            self,
+            schur=self.schur.scaled(factor),
+            diagonal=self.diagonal * factor,
+            cross=self.cross * factor,
+            head_lengths=self.head_lengths * factor**0.5,
         )
 
 
@@ -75,4 +85,4 @@ def factor_arrow(head: Tensor, cross: Tensor, diagonal: Tensor, order: Tensor) -
     if factored.indefinite or bool(factored.aliased.any()):
         return None
     aliased = torch.zeros(len(head) + len(diagonal), dtype=torch.bool, device=head.device)
-    return Arrow(factored, diagonal, cross, aliased, factored.smallest_pivot)
+    return Arrow(factored, diagonal, cross, head.diagonal().sqrt(), aliased, factored.smallest_pivot)

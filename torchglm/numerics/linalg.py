@@ -50,6 +50,11 @@ class Factored(ABC):
         """The factored factor * H."""
 
     @property
+    @abstractmethod
+    def lengths(self) -> Tensor:
+        """(p,) sqrt(diag(H)): the length of each column."""
+
+    @property
     def rank(self) -> int:
         """How many columns are kept."""
         return len(self.aliased) - int(self.aliased.sum())
@@ -96,6 +101,11 @@ class Triangular(Factored):
         """log det H."""
         scale = self.scale if self.kept is None else self.scale[self.kept]
         return float(2.0 * (self.lower.diagonal().log().sum() - scale.log().sum()))
+
+    @property
+    def lengths(self) -> Tensor:
+        """sqrt(diag(H)), and 1 for a column without length."""
+        return self.scale.reciprocal()
 
     def scaled(self, factor: float) -> Triangular:
         """factor * H."""

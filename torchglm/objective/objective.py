@@ -38,7 +38,7 @@ class Quadratic(Slope):
     curvature  factored H (p, p), of the expected or the observed information
     step       (p,) -H^-1 gradient: the full Newton or Fisher-scoring step
     pearson    sum of squared scores over their variance: with expected information, Pearson's X2
-    length     sqrt(sum_i w_i h_i eta_i^2), the length of the fit in standard errors (phi = 1): what rounding scales with
+    length     the summed lengths of offset and terms in standard errors (phi = 1): what rounding scales with
     """
 
     curvature: Factored
@@ -128,7 +128,8 @@ class Objective:
             curvature, step = self._root(raw, information)
         if step is None:
             step = curvature.solve(-gradient)
-        value, pearson, length = float(sums["value"]), float(sums["pearson"]), float(sums["length"]) ** 0.5
+        value, pearson = float(sums["value"]), float(sums["pearson"])
+        length = float(sums["length"].sqrt() + theta.abs().dot(curvature.lengths))
         return Quadratic(value, gradient, curvature, step, pearson, length, information)
 
     def diagonal(self, theta: Tensor) -> tuple[Slope, Tensor, float]:

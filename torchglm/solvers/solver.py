@@ -171,7 +171,7 @@ def _certify(objective: Objective, state: State, stop: Stop, count: int) -> tupl
         information="expected",
         memory=None,
     )
-    if length <= max(stop.step_in_se, certain_step(objective)):
+    if _is_settled(state) and length <= max(stop.step_in_se, certain_step(objective)):
         return certified, Status.CONVERGED
     if _is_rounding(objective, certified):
         return certified, Status.ROUNDING
@@ -185,7 +185,12 @@ def _certify(objective: Objective, state: State, stop: Stop, count: int) -> tupl
 def _ends(objective: Objective, state: State, stop: Stop) -> bool:
     """Whether the solver has done what it can, as far as it knows."""
     enough = stop.step_in_se if state.exact is None else max(stop.step_in_se, certain_step(objective))
-    return state.step_in_se <= enough or state.stalled or _is_rounding(objective, state)
+    return state.stalled or (_is_settled(state) and state.step_in_se <= enough) or _is_rounding(objective, state)
+
+
+def _is_settled(state: State) -> bool:
+    """Whether the last step was a full one. Shortened to the end, steps only creep up to a boundary of the domain."""
+    return state.step_size == 1.0
 
 
 def certain_step(objective: Objective) -> float:
@@ -202,7 +207,7 @@ def certain_step(objective: Objective) -> float:
 def _is_rounding(objective: Objective, state: State) -> bool:
     """Whether the exact step is noise: shorter, at phi = 1, than float64 resolves of the fit's own length."""
     point = state.exact
-    if point is None:
+    if point is None or not _is_settled(state):
         return False
     return state.step_in_se * dispersion(objective, point) ** 0.5 <= ROUNDING * max(point.length, 1.0)
 
