@@ -44,7 +44,7 @@ def test_names_intercept_and_predictions(data):
 
 
 @pytest.mark.parametrize(
-    ("X", "y", "names", "words"),
+    "X, y, names, words",
     [
         (np.ones(4), np.ones(4), None, "1 dimension"),
         (np.ones((4, 1)), np.ones((4, 1)), None, "'y' has 2 dimensions"),

@@ -10,7 +10,15 @@ import pytest
 import torch
 
 from torchglm import errors, glm
-from torchglm.errors import DataError, DeviceError, FormulaError, OptionError, ResponseError, UnknownNameError, WeightError
+from torchglm.errors import (
+    DataError,
+    DeviceError,
+    FormulaError,
+    OptionError,
+    ResponseError,
+    UnknownNameError,
+    WeightError,
+)
 
 N = 60
 FORMULAS = [
@@ -47,7 +55,7 @@ FORMULAS = [
 ]
 
 
-@pytest.mark.parametrize(("formula", "error", "words"), FORMULAS)
+@pytest.mark.parametrize("formula, error, words", FORMULAS)
 def test_formula(data, formula, error, words):
     with pytest.raises(error, match=words) as caught:
         glm(formula, data, family="poisson")
@@ -72,7 +80,7 @@ COLUMNS = [
 ]
 
 
-@pytest.mark.parametrize(("column", "error", "words"), COLUMNS)
+@pytest.mark.parametrize("column, error, words", COLUMNS)
 def test_column(data, column, error, words):
     with pytest.raises(error, match=words):
         glm("y ~ o", data.assign(o=column), family="poisson")
@@ -102,7 +110,7 @@ TABLES = [
 ]
 
 
-@pytest.mark.parametrize(("table", "words"), TABLES)
+@pytest.mark.parametrize("table, words", TABLES)
 def test_table(table, words):
     with pytest.raises(DataError, match=words):
         glm("y ~ x", table)
@@ -124,7 +132,7 @@ RESPONSES = [
 ]
 
 
-@pytest.mark.parametrize(("family", "value", "words"), RESPONSES)
+@pytest.mark.parametrize("family, value, words", RESPONSES)
 def test_response_outside_the_support(data, family, value, words):
     from torchglm.families import NegativeBinomial
 
@@ -159,14 +167,14 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("options", "error", "words"), OPTIONS)
+@pytest.mark.parametrize("options, error, words", OPTIONS)
 def test_option(data, options, error, words):
     with pytest.raises(error, match=words):
         glm("y ~ x", data, **{"family": "poisson", **options})
 
 
 def test_contrasts_by_a_string(data):
-    with pytest.raises(FormulaError, match="contr.foo"):
+    with pytest.raises(FormulaError, match=r"contr.foo"):
         glm("y ~ g", data, contrasts={"g": "contr.foo"})
 
 
@@ -195,7 +203,7 @@ WEIGHTS = [
 ]
 
 
-@pytest.mark.parametrize(("weights", "error", "words"), WEIGHTS)
+@pytest.mark.parametrize("weights, error, words", WEIGHTS)
 def test_weights(data, weights, error, words):
     with pytest.raises(error, match=words):
         glm("y ~ x", data, weights=weights)
@@ -211,7 +219,7 @@ OFFSETS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "error", "words"), OFFSETS)
+@pytest.mark.parametrize("arguments, error, words", OFFSETS)
 def test_offsets(data, arguments, error, words):
     with pytest.raises(error, match=words):
         glm("y ~ x", data, family="poisson", **arguments)

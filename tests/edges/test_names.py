@@ -80,7 +80,7 @@ def test_from_arrays_renames_number_labels(data):
 
 
 def test_the_callers_variables_do_not_hide_transforms(data):
-    C, log, I, cbind, offset, center = 3, 5, "x", 2, 7, None  # noqa: E741, F841
+    C, log, I, cbind, offset, center = 3, 5, "x", 2, 7, None  # noqa: F841
     found = glm("y ~ C(g) + log(w) + I(k + 1) + center(x) + offset(x)", data, family="poisson")
     assert len(found.params) == 6
     assert len(glm("cbind(k, 5 - k) ~ C(g)", data, family="binomial").params) == 3
@@ -129,7 +129,7 @@ def test_an_array_of_the_caller_follows_the_rows_in_use(data, formula):
     expected = glm(formula, holes.assign(extra=extra), family="poisson")
     found = glm(formula, holes, family="poisson")
     np.testing.assert_array_equal(found.params, expected.params)
-    with pytest.raises(errors.DataError, match="'extra'.*column of that name"):
+    with pytest.raises(errors.DataError, match=r"'extra'.*column of that name"):
         found.predict(data)  # of as many rows: the fit's own values would be the wrong ones
     np.testing.assert_allclose(found.predict(column), expected.predict(column), rtol=1e-14)
 

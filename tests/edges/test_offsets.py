@@ -18,7 +18,7 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize(("formula", "arguments"), FORMS)
+@pytest.mark.parametrize("formula, arguments", FORMS)
 def test_all_forms_agree_in_the_fit_and_in_predictions(data, formula, arguments):
     expected = glm("y ~ x", data.assign(o=np.log(data["w"])), "poisson", offset="o")
     found = glm(formula, data, "poisson", **arguments)

@@ -108,7 +108,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("formula", "family", "words"), BAD)
+@pytest.mark.parametrize("formula, family, words", BAD)
 def test_bad_responses(data, formula, family, words):
     data["t"] = np.where(data["b"], "yes", "no")
     with pytest.raises(errors.ResponseError, match=words):

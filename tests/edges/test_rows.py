@@ -42,7 +42,7 @@ def test_a_transform_that_makes_values_missing_drops_their_rows_and_learns_again
     assert found.rows_dropped == int((data["x"] <= 0).sum())
     with pytest.raises(errors.DataError, match="subset="):
         glm("y ~ scale(log(x))", data, family="poisson")
-    with pytest.raises(errors.DataError, match="makes .* missing"):
+    with pytest.raises(errors.DataError, match=r"makes .* missing"):
         glm("y ~ log(x)", data, family="poisson", missing="raise")
 
 
@@ -72,7 +72,7 @@ def test_subset_of_every_kind(data, subset):
 
 
 @pytest.mark.parametrize(
-    ("subset", "words"),
+    "subset, words",
     [
         ([True], "each of the 60 rows"),
         (list(range(60)), "True or False"),

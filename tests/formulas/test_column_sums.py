@@ -49,7 +49,9 @@ def blocks(columns, rows: int, n: int):
 def vectors(frame) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(7)
     n = len(frame)
-    return torch.randn(n, dtype=torch.float64, generator=generator), torch.rand(n, dtype=torch.float64, generator=generator)
+    return torch.randn(n, dtype=torch.float64, generator=generator), torch.rand(
+        n, dtype=torch.float64, generator=generator
+    )
 
 
 def inner(columns, n: int) -> torch.Tensor:

@@ -27,7 +27,12 @@ def same(ours, wanted) -> None:
 
 @pytest.mark.parametrize("kind", ["numpy_nullable", "pyarrow"])
 def test_nullable_and_arrow_dtypes(frame, design, wanted, kind):
-    same(design(FORMULA, frame.assign(g=frame["g"].astype(object)).convert_dtypes(dtype_backend=kind).assign(g=frame["g"])), wanted)
+    same(
+        design(
+            FORMULA, frame.assign(g=frame["g"].astype(object)).convert_dtypes(dtype_backend=kind).assign(g=frame["g"])
+        ),
+        wanted,
+    )
 
 
 def test_float32_and_small_integers(frame, design):
@@ -104,4 +109,6 @@ def test_the_data_come_before_the_caller(frame, design):
 
 def test_large_powers_of_integers_do_not_wrap_around(design):
     data = {"y": np.zeros(3), "k": np.array([79, 80, 81])}
-    np.testing.assert_allclose(design("y ~ 0 + I(k**10)", data).matrix.numpy()[:, 0], np.array([79.0, 80.0, 81.0]) ** 10)
+    np.testing.assert_allclose(
+        design("y ~ 0 + I(k**10)", data).matrix.numpy()[:, 0], np.array([79.0, 80.0, 81.0]) ** 10
+    )

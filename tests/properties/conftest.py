@@ -15,7 +15,9 @@ RESPONSES = {"gaussian": "y", "poisson": "count", "binomial": "yes", "gamma": "p
 def made(seed: int, rows: int = 80) -> pd.DataFrame:
     """Rows with two numbers, a group, weights, and a response for each family."""
     rng = np.random.default_rng(seed)
-    data = pd.DataFrame({"x": rng.uniform(-1.0, 1.0, rows), "z": rng.normal(size=rows), "g": rng.choice(list("abc"), rows)})
+    data = pd.DataFrame(
+        {"x": rng.uniform(-1.0, 1.0, rows), "z": rng.normal(size=rows), "g": rng.choice(list("abc"), rows)}
+    )
     eta = 0.8 + 0.4 * data["x"] - 0.2 * data["z"] + 0.3 * (data["g"] == "b")
     data["y"] = eta + rng.normal(size=rows)
     data["count"] = rng.poisson(np.exp(eta))
@@ -23,5 +25,3 @@ def made(seed: int, rows: int = 80) -> pd.DataFrame:
     data["positive"] = rng.gamma(4.0, np.exp(eta) / 4.0)
     data["times"] = rng.integers(1, 4, rows)
     return data
-
-

@@ -52,7 +52,9 @@ def test_the_scale_of_columns(seed, family, first, second):
     ours = fit_of(data.assign(x=data["x"] * by_x, z=data["z"] * by_z), family)
     wanted = fit_of(data, family)
     assert ours.aliased == {}
-    np.testing.assert_allclose([ours.params["x"] * by_x, ours.params["z"] * by_z], wanted.params[["x", "z"]], rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(
+        [ours.params["x"] * by_x, ours.params["z"] * by_z], wanted.params[["x", "z"]], rtol=1e-7, atol=1e-9
+    )
     np.testing.assert_allclose([ours.bse["x"] * by_x, ours.bse["z"] * by_z], wanted.bse[["x", "z"]], rtol=1e-8)
     assert ours.deviance == pytest.approx(wanted.deviance, rel=1e-10)
     np.testing.assert_allclose(ours.pvalues, wanted.pvalues, rtol=1e-6)

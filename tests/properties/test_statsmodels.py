@@ -30,7 +30,12 @@ PAIRS = {  # response, ours, theirs, whether statsmodels' likelihood is R's
     "binomial cauchit": ("yes", families.Binomial(link="cauchit"), sm.families.Binomial(L.Cauchy()), True),
     "gamma log": ("positive", families.Gamma(link="log"), sm.families.Gamma(L.Log()), False),
     "gamma inverse": ("positive", families.Gamma(), sm.families.Gamma(L.InversePower()), False),
-    "inverse gaussian log": ("positive", families.InverseGaussian(link="log"), sm.families.InverseGaussian(L.Log()), False),
+    "inverse gaussian log": (
+        "positive",
+        families.InverseGaussian(link="log"),
+        sm.families.InverseGaussian(L.Log()),
+        False,
+    ),
     "negative binomial": ("count", families.NegativeBinomial(theta=2.0), sm.families.NegativeBinomial(alpha=0.5), True),
     "tweedie": ("positive", families.Tweedie(power=1.5, link="log"), sm.families.Tweedie(L.Log(), 1.5), False),
 }

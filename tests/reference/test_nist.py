@@ -89,7 +89,10 @@ def test_filip_against_exact_arithmetic(filip, fit):
 def least_squares(x: list[list[Fraction]], y: list[Fraction]) -> list[Fraction]:
     """The exact solution of the normal equations, by elimination."""
     p = len(x[0])
-    rows = [[sum(r[i] * r[j] for r in x) for j in range(p)] + [sum(r[i] * v for r, v in zip(x, y, strict=True))] for i in range(p)]
+    rows = [
+        [sum(r[i] * r[j] for r in x) for j in range(p)] + [sum(r[i] * v for r, v in zip(x, y, strict=True))]
+        for i in range(p)
+    ]
     for i in range(p):
         rows[i] = [v / rows[i][i] for v in rows[i]]
         for k in range(p):

@@ -64,4 +64,6 @@ def test_the_likelihood_counts_the_rows_of_positive_weight(reference):
     data = reference.read(case["data"])
     kept = glm(case["python"]["formula"], data[data[weight] > 0], weights=weight)
     assert case["expected"]["loglik"] is None  # R adds the log of zero
-    assert (fit.llf, fit.aic, fit.bic, fit.scale) == pytest.approx((kept.llf, kept.aic, kept.bic, kept.scale), rel=1e-13)
+    assert (fit.llf, fit.aic, fit.bic, fit.scale) == pytest.approx(
+        (kept.llf, kept.aic, kept.bic, kept.scale), rel=1e-13
+    )

@@ -35,7 +35,9 @@ def test_a_canonical_fit_is_a_pass_a_step(data, response, family, most):
     assert fit.passes == fit.n_steps + 1 <= most
 
 
-@pytest.mark.parametrize("name, with_link, most", [("gaussian", None, 4), ("poisson", None, 5), ("binomial", None, 5), ("gamma", "log", 8)])
+@pytest.mark.parametrize(
+    "name, with_link, most", [("gaussian", None, 4), ("poisson", None, 5), ("binomial", None, 5), ("gamma", "log", 8)]
+)
 def test_many_rows_take_few_passes(many, response, loops, name, with_link, most):
     fit = glm(f"{response[name]} ~ a + b + c + g", many, name, with_link)
     assert fit.converged

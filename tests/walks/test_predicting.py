@@ -54,7 +54,9 @@ def test_an_offset_that_was_an_array_must_be_given(data):
     fit = glm("count ~ a", data, "poisson", offset=data["b"].to_numpy())
     with pytest.raises(DataError, match="offset"):
         fit.predict(data.head(3))
-    np.testing.assert_allclose(fit.predict(data.head(3), offset=data["b"].head(3)), fit.fittedvalues.head(3), rtol=1e-12)
+    np.testing.assert_allclose(
+        fit.predict(data.head(3), offset=data["b"].head(3)), fit.fittedvalues.head(3), rtol=1e-12
+    )
 
 
 def test_the_index_and_missing_rows_are_kept(data):
@@ -88,5 +90,9 @@ def test_polars_and_dicts_predict_too(data):
 
     fit = glm("y ~ a + g", data)
     wanted = fit.predict(data.head(4)).to_numpy()
-    np.testing.assert_array_equal(fit.predict(pl.DataFrame({"a": data["a"].head(4).to_numpy(), "g": data["g"].head(4).to_list()})), wanted)
-    np.testing.assert_array_equal(fit.predict({"a": data["a"].head(4).to_numpy(), "g": data["g"].head(4).to_numpy()}), wanted)
+    np.testing.assert_array_equal(
+        fit.predict(pl.DataFrame({"a": data["a"].head(4).to_numpy(), "g": data["g"].head(4).to_list()})), wanted
+    )
+    np.testing.assert_array_equal(
+        fit.predict({"a": data["a"].head(4).to_numpy(), "g": data["g"].head(4).to_numpy()}), wanted
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -29,10 +30,13 @@ FITS = {
     "missing": lambda data: glm("y ~ a + g", data.assign(a=data["a"].mask(data["a"] > 0.9))),
     "levels": lambda data: glm("answer ~ a", data.assign(answer=np.where(data["yes"] == 1, "sure", "no")), "binomial"),
 }
-NUMBERS = """
+NUMBERS = re.findall(
+    r"\w+",
+    """
 nobs df_model df_resid df_null deviance null_deviance pearson_chi2 scale llf llnull aic bic converged status solver_name
 n_steps passes aliased infinite rows_dropped rows_zero_weight weights_note offset_note covariance_note formula use_t
-""".split()
+""",
+)
 
 
 @pytest.fixture(scope="module", params=FITS)

@@ -61,7 +61,9 @@ def test_a_seed_decides_everything(data):
     assert first.trace["loss"].equals(second.trace["loss"])
 
 
-@pytest.mark.parametrize("name, with_link", [("gaussian", None), ("poisson", None), ("binomial", "probit"), ("gamma", "log")])
+@pytest.mark.parametrize(
+    "name, with_link", [("gaussian", None), ("poisson", None), ("binomial", "probit"), ("gamma", "log")]
+)
 def test_many_rows_end_where_few_passes_would(many, response, name, with_link):
     """The strategy for many rows against plain Newton steps on the same data."""
     formula = f"{response[name]} ~ a + b + g"

@@ -40,7 +40,7 @@ class Coding:
         """How many cells the codes can name."""
         return len(self.index) if self.index is not None else len(self.matrix)  # type: ignore[arg-type]
 
-    @property
+    @cached_property
     def kept(self) -> Tensor:
         """The cells that have a column, in the order of the columns. Only for a selection."""
         index = self.index

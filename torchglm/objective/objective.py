@@ -107,7 +107,7 @@ class Objective:
             z = self.predictors(block, raw)
             terms = self.likelihood.expand(block.y, z, information=information)
             gradient, curvature = terms.gradient[:, 0], terms.curvature[:, 0, 0]
-            pearson = gradient.square().div_(curvature)
+            pearson = gradient.square().div_(curvature) if self.likelihood.has_dispersion else torch.zeros_like(gradient)
             w = curvature if block.weight is None else curvature * block.weight
             return Sums(
                 {

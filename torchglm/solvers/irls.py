@@ -14,7 +14,6 @@ from torchglm.solvers.solver import MANY_ROWS, Solution, Solver, State, Stop, ce
 from torchglm.solvers.start import Start
 
 SAMPLE_ROWS = 65_536
-COARSE_ROWS = 16_384
 SAMPLE_STEP = 0.1  # standard errors of the sample: far below its own distance from the optimum of all rows
 ROWS_PER_COEFFICIENT = 50  # a sample's curvature is good to sqrt(p / rows): below, it is not worth reusing
 NEAR = 1e-6  # standard errors: from here an exact curvature is not worth its pass
@@ -55,7 +54,7 @@ class IRLS(Solver, name="irls"):
         """The exact quadratic at the start, or the optimum of a sample with the sample's curvature."""
         if not self.reuse or objective.design.n < MANY_ROWS:
             return exact_state(objective, start.theta(objective), 1)
-        sample = objective.on(objective.design.sample(SAMPLE_ROWS))
+        sample = objective.on(objective.design.sample(min(SAMPLE_ROWS, objective.design.n // 3)))
         found = self._optimum_of(sample, self._coarse(sample, start))
         slope = objective.slope(found.theta)
         if not found.status.converged or not math.isfinite(slope.value):
@@ -75,9 +74,10 @@ class IRLS(Solver, name="irls"):
 
     def _coarse(self, sample: Objective, start: Start) -> Start:
         """A start for the sample from a sample of its own, where that is large enough to tell something."""
-        if COARSE_ROWS < ROWS_PER_COEFFICIENT * sample.layout.width:
+        rows = sample.design.n // 4
+        if rows < ROWS_PER_COEFFICIENT * sample.layout.width:
             return start
-        found = self._optimum_of(sample.on(sample.design.sample(COARSE_ROWS)), start)
+        found = self._optimum_of(sample.on(sample.design.sample(rows)), start)
         usable = found.status.converged and math.isfinite(float(sample.values(found.theta[:, None])[0]))
         return replace(start, given=found.theta) if usable else start
 

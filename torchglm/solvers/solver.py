@@ -16,8 +16,9 @@ from torchglm.objective.objective import Objective, Quadratic, Slope
 from torchglm.solvers.start import Start
 
 ROUNDING = 2e-14  # of the fit's length in standard errors: no step below it can be told from noise
-MANY_ROWS = 150_000  # from here a sample of the rows gives the start and the first curvature
-CERTAIN_STEP = 1e-5  # standard errors: of an exact Newton step on many rows, which leaves less than its square
+MANY_ROWS = 30_000  # from here a sample of the rows gives the start and the first curvature
+CERTAIN_SHIFT = 1e-7  # relative: what a last step may move standard errors by, before it is taken
+CERTAIN_STEP = 1e-5  # standard errors: the longest such step
 
 
 class Status(Enum):
@@ -196,12 +197,14 @@ def _is_settled(state: State) -> bool:
 def certain_step(objective: Objective) -> float:
     """The exact Newton step from which the search may end, because the step itself is still taken; 0 for none.
 
-    What a Newton step of length d leaves is below M d^2, M the largest standard error of a linear predictor (the
-    likelihoods here bend by at most |x'd| a step); M is near sqrt(p / n), so that on many rows 1e-5 leaves less than
-    1e-12, and standard errors taken before the step are right to 1e-5 M. Scoring of a link that is not canonical
-    leaves more.
+    A Newton step of length d moves weights, and so standard errors, by about M d relative, and leaves M d^2, M the
+    standard error of a linear predictor, near sqrt(p / n): on many rows a step of 1e-5 may be the last one. Scoring
+    of a link that is not canonical leaves more.
     """
-    return CERTAIN_STEP if objective.design.n >= MANY_ROWS and objective.likelihood.is_canonical else 0.0
+    n = objective.design.n
+    if n < MANY_ROWS or not objective.likelihood.is_canonical:
+        return 0.0
+    return min(CERTAIN_STEP, CERTAIN_SHIFT * (n / objective.layout.width) ** 0.5)
 
 
 def _is_rounding(objective: Objective, state: State) -> bool:
