@@ -42,7 +42,7 @@ VERSION = 1
 
 
 NOT_SAVED = (
-    "is of the session it was fitted in, which is not in the saved file. Make a column of it in the data before fitting."
+    "is of the session of the fit, which is not in the saved file. Make a column of it in the data before fitting."
 )
 
 
@@ -51,7 +51,9 @@ def stored(record: Record) -> Record:
     numbers = record.numbers
     kept = Stored(numbers.theta, numbers.totals, numbers.null, numbers.phi, numbers.covariance)
     schema = record.schema
-    caller = {name: value if _is_plain(value) else Unavailable(name, NOT_SAVED) for name, value in schema.caller.items()}
+    caller = {
+        name: value if _is_plain(value) else Unavailable(name, NOT_SAVED) for name, value in schema.caller.items()
+    }
     schema = Schema(schema.parsed, schema.factors, schema.state, caller)
     exposure = None if record.exposure is None else Extra(record.exposure.role, record.exposure.factor)
     offsets = tuple(Extra(extra.role, extra.factor) for extra in record.offsets)

@@ -163,6 +163,7 @@ OPTIONS = [
     ({"start": {"x": 1.0}}, OptionError, "Intercept"),
     ({"start": pd.Series({"z": 1.0, "Intercept": 0.0})}, OptionError, "z"),
     ({"contrasts": {"h": None}}, FormulaError, "'h'"),
+    ({"contrasts": "sum"}, OptionError, "dict"),
     ({"weights": "w", "freq_weights": "w"}, OptionError, "weights= and freq_weights="),
 ]
 

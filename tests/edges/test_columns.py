@@ -172,3 +172,27 @@ def test_integers_compute_as_in_r(data):
     np.testing.assert_allclose(
         fit("y ~ I(k * 2 - 300)", small).params, fit("y ~ p", small.assign(p=small["k"] * 2.0 - 300)).params, rtol=1e-9
     )
+
+
+def test_conditions_add_up_as_in_r(data):
+    counted = data.assign(s=(data["x"] > 0) * 1.0 + (data["k"] > 2) - ((data["z"] > 0) & data["b"]))
+    found = fit("y ~ I((x > 0) + (k > 2) - ((z > 0) & b))", data)
+    np.testing.assert_allclose(found.params, fit("y ~ s", counted).params, rtol=1e-10)
+    quoted = fit("y ~ I((`x x` > 0) + (k > 2) - ((z > 0) & b))", data.rename(columns={"x": "x x"}))
+    np.testing.assert_array_equal(quoted.params, found.params)
+
+
+def test_lag_looks_at_the_row_before_in_the_data(data):
+    holes = data.assign(z=data["z"].mask(data.index == 8))
+    found = fit("y ~ lag(x) + z", holes)
+    plain = fit("y ~ l + z", holes.assign(l=data["x"].shift(1)))
+    np.testing.assert_allclose(found.params, plain.params, rtol=1e-10)
+    assert found.nobs == 58
+
+
+def test_names_by_q(data):
+    odd = data.rename(columns={"x": "a b"})
+    odd.loc[3, "a b"] = np.nan
+    found = fit("y ~ scale(Q('a b'))", odd)
+    plain = fit("y ~ scale(x)", data.drop(index=3))
+    np.testing.assert_allclose(found.params, plain.params, rtol=1e-12)

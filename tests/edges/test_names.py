@@ -138,3 +138,12 @@ def test_an_array_of_the_caller_of_another_length(data):
     extra = np.zeros(7)  # noqa: F841
     with pytest.raises(errors.FormulaError, match="'extra' gives 7"):
         glm("y ~ extra", data)
+
+
+@pytest.mark.parametrize(
+    "formula, name", [("y ~ Intercept + x", "z"), ("y ~ `x:k` + x:k", "z"), ("y ~ `g[T.b]` + g", "z")]
+)
+def test_two_columns_of_one_name(data, formula, name):
+    wanted = next(n for n in ("Intercept", "x:k", "g[T.b]") if n in formula)
+    with pytest.raises(errors.FormulaError, match="Two columns"):
+        fit(formula, data.rename(columns={name: wanted}))

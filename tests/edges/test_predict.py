@@ -93,6 +93,7 @@ def test_new_data_that_do_not_serve(data, fit, change, error, words):
         {"scale": "mean"},
         {"interval": "x"},
         {"interval": "confidence", "level": 95},
+        {"interval": "prediction", "level": 1.5},
         {"interval": "confidence", "level": float("nan")},
         {"new_levels": "drop"},
         {"interval": "prediction", "scale": "link"},

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from torchglm import glm
+from torchglm import errors, glm
 
 
 def test_one_row(data):
@@ -88,3 +88,25 @@ def test_huge_counts(data):
     big = data.assign(y=data["y"] * 1e12 + 1e12)
     one, two = glm("y ~ x", data.assign(y=data["y"] + 1), "quasipoisson"), glm("y ~ x", big, "quasipoisson")
     np.testing.assert_allclose(two.params - [math.log(1e12), 0.0], one.params, rtol=1e-8, atol=1e-9)
+
+
+HYPOTHESES = [
+    ("xx = 0", errors.UnknownNameError, "'xx' is no coefficient"),
+    ("x = = 0", errors.UnknownNameError, "cannot be read"),
+    ("x = 0, x = 0", errors.OptionError, "repeat"),
+    ("t = 0", errors.OptionError, "aliased"),
+    ([[1.0, 2.0]], errors.OptionError, "shape"),
+]
+
+
+@pytest.mark.parametrize("hypothesis, error, words", HYPOTHESES)
+def test_hypotheses_that_mean_nothing(data, hypothesis, error, words):
+    fit = glm("y ~ x + t", data.assign(t=2 * data["x"]), "poisson")
+    with pytest.raises(error, match=words):
+        fit.wald_test(hypothesis)
+
+
+def test_a_hypothesis_without_standard_errors():
+    square = pd.DataFrame(np.random.default_rng(0).normal(size=(5, 5)), columns=list("yabcd"))
+    with pytest.raises(errors.OptionError, match="no standard errors"):
+        glm("y ~ .", square).wald_test("a = 0")

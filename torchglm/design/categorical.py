@@ -16,7 +16,6 @@ from torchglm.design.numbers import row_label
 from torchglm.design.parts import Coding
 from torchglm.errors import DataError, FormulaError, LevelError, did_you_mean
 
-
 ARROW_TEXT = ("string[pyarrow]", "large_string[pyarrow]")
 
 
@@ -110,9 +109,14 @@ def codes_of(name: str, values: Any, levels: Sequence[Any], unseen: str) -> np.n
             value = series.iloc[row]
             value = value.item() if isinstance(value, np.generic) else value
             shown = [str(level) for level in levels]
-            hint = did_you_mean(str(value), shown) if str(value) not in shown else f"The fit's are {levels[0]!r}, ...: of another type."
+            hint = (
+                did_you_mean(str(value), shown)
+                if str(value) not in shown
+                else f"The fit's are {levels[0]!r}, ...: of another type."
+            )
             raise LevelError(
-                f"{name!r} holds the level {value!r} (row {row_label(series.index, row)}), which the fit has not seen. {hint} "
+                f"{name!r} holds the level {value!r} (row {row_label(series.index, row)}), "
+                f"which the fit has not seen. {hint} "
                 'For missing predictions there instead, say new_levels="nan".'
             )
     return codes

@@ -104,7 +104,7 @@ class RowColumns:
         widths = self.whole.raw_widths
         pieces = raw.split(widths)
         if self.dense is not None:
-            eta = torch.mv(self.dense.T, pieces[1].to(self.dense.dtype)).to(raw.dtype)
+            eta = torch.mv(self.dense.T, pieces[1])
         else:
             eta = raw.new_zeros(self.rows)
         if widths[0]:
@@ -119,7 +119,7 @@ class RowColumns:
         if self.whole.constant:
             sums.append(v.sum().view(1))
         if self.dense is not None:
-            sums.append(torch.mv(self.dense, v.to(self.dense.dtype)).to(v.dtype))
+            sums.append(torch.mv(self.dense, v))
         sums.extend(part.rmatvec(v) for part in self.coded)
         return torch.cat(sums) if len(sums) != 1 else sums[0]
 
@@ -129,7 +129,7 @@ class RowColumns:
         if self.whole.constant:
             sums.append(w.sum().view(1))
         if self.dense is not None:
-            sums.append(torch.mv(self.dense.square(), w.to(self.dense.dtype)).to(w.dtype))
+            sums.append(torch.mv(self.dense.square(), w))
         sums.extend(part.diagonal(w, part) for part in self.coded)
         return torch.cat(sums)
 
@@ -143,10 +143,10 @@ class RowColumns:
         if self.whole.constant:
             sums["first"] = self.rmatvec(w)
         if self.dense is not None:
-            weighted = torch.mul(self.dense, w.to(self.dense.dtype), out=weighted)
-            sums["dense"] = (weighted @ self.dense.T).to(w.dtype)
+            weighted = torch.mul(self.dense, w, out=weighted)
+            sums["dense"] = weighted @ self.dense.T
             for i, part in enumerate(self.coded):
-                sums[f"cross {i}"] = part.cross(weighted.to(w.dtype))
+                sums[f"cross {i}"] = part.cross(weighted)
         for i, part in enumerate(self.coded):
             for j in range(i, len(self.coded)):
                 pair = part.diagonal if (i, j) in self.whole.same_codes else part.table
@@ -159,7 +159,7 @@ class RowColumns:
         if self.whole.constant:
             parts.append(torch.ones(self.rows, 1, dtype=torch.float64, device=self.whole.positions.device))
         if self.dense is not None:
-            parts.append(self.dense.T.to(torch.float64))
+            parts.append(self.dense.T)
         for part, rows in zip(self.whole.coded, self.coded, strict=True):
             matrix = part.coding.dense().to(rows.codes.device)[rows.codes]
             parts.append(matrix if rows.values is None else matrix * rows.values[:, None])

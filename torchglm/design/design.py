@@ -23,8 +23,8 @@ SAMPLE_STRETCHES = 16
 class Design:
     """Rows in memory: y, one Columns and one offset a linear predictor, weights.
 
-    Shapes: y (n,) of any dtype, weight, offsets (n,) float64. `dtype` is that of the row computations on dense
-    columns; blocks hold y as float64, and sums are always float64.
+    Shapes: y (n,) and numeric columns of any dtype, weight, offsets (n,) float64. Blocks are float64 whatever the
+    columns are kept in, and so are all sums.
     """
 
     y: Tensor
@@ -32,7 +32,6 @@ class Design:
     offsets: tuple[Tensor | None, ...] = (None,)
     weight: Tensor | None = None
     ranks: Ranks = Ranks()
-    dtype: torch.dtype = torch.float64
 
     @property
     def n(self) -> int:
@@ -58,7 +57,7 @@ class Design:
     def blocks(self, rows: int | None = None) -> Iterator[Block]:
         """This rank's rows, in order. The scratch is reused: a block is dead when the next one comes."""
         size = min(rows or self.block_rows, max(self.n, 1))
-        gathered = [self._room(c, 0 if c.dense.is_view(self.dtype) else size) for c in self.columns]
+        gathered = [self._room(c, 0 if c.dense.is_view else size) for c in self.columns]
         weighted = [self._room(c, size) for c in self.columns]
         for start in range(0, self.n, size):
             stop = min(start + size, self.n)
@@ -72,7 +71,7 @@ class Design:
             )
 
     def _room(self, columns: Columns, rows: int) -> Tensor:
-        return torch.empty(columns.dense.width, rows, dtype=self.dtype, device=self.y.device)
+        return torch.empty(columns.dense.width, rows, dtype=torch.float64, device=self.y.device)
 
     def sum(self, row_sums: Callable[[Block], Sums], rows: int | None = None) -> Sums:
         """The total of `row_sums` over all blocks and ranks: every pass of every fit is this loop."""
@@ -97,9 +96,11 @@ class Design:
         """The design of rows start..stop, as views."""
         return self._pick(lambda column: column[..., start:stop])
 
-    def to(self, device: torch.device) -> Design:
-        """The same design on `device`."""
-        moved = self._pick(lambda column: column.to(device))
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float64) -> Design:
+        """The same design on `device`, numeric columns of float64 kept in `dtype`."""
+        moved = self._pick(lambda column: column.to(device, dtype if column.dtype == torch.float64 else None))
+        moved = replace(moved, offsets=tuple(None if o is None else o.to(device) for o in self.offsets))
+        moved = replace(moved, weight=None if self.weight is None else self.weight.to(device))
         columns = tuple(
             replace(
                 c,

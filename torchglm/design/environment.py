@@ -59,11 +59,11 @@ class DataColumns(Mapping[str, Any]):
             raise KeyError(name)
         column = self.source.column(name)
         column = column if self.rows is None else column[self.rows]
-        if not self.promote or column.dtype.kind not in self.promote:
+        if not self.promote or column.dtype == np.float64 or column.dtype.kind not in self.promote:
             return column
         if isinstance(column.dtype, np.dtype):
             return column.astype(np.float64)
-        return pd.Series(column.to_numpy(np.float64, na_value=np.nan), index=column.index)
+        return pd.Series(column.to_numpy(np.float64, na_value=np.nan), index=column.index)  # type: ignore[union-attr]
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in self.source
@@ -79,8 +79,19 @@ def names_in(factor: Factor) -> set[str]:
     """The variables that a factor needs: its own name, or the roots of the names in its code."""
     if factor.kind == "lookup":
         return {factor.text}
-    quoted = QUOTED.findall(factor.text)
-    return {*quoted, *(n.id for n in _nodes(factor.text) if isinstance(n, ast.Name))} - set(map(_placeholder, quoted))
+    quoted, nodes = QUOTED.findall(factor.text), _nodes(factor.text)
+    asked = {
+        a.value
+        for n in nodes
+        if isinstance(n, ast.Call) and _is_called(n, "Q")
+        for a in n.args
+        if isinstance(a, ast.Constant)
+    }
+    return {*quoted, *asked, *(n.id for n in nodes if isinstance(n, ast.Name))} - set(map(_placeholder, quoted))
+
+
+def _is_called(call: ast.Call, name: str) -> bool:
+    return isinstance(call.func, ast.Name) and call.func.id == name
 
 
 def _placeholder(quoted: str) -> str:
@@ -98,6 +109,32 @@ def _nodes(text: str) -> list[ast.AST]:
 def called_names(text: str) -> set[str]:
     """The plain names that code calls as functions."""
     return {n.func.id for n in _nodes(text) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+
+
+class _Counting(ast.NodeTransformer):
+    """Adds conditions up as numbers: numpy's True + True is True, R's is 2."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.op, ast.Add | ast.Sub):
+            node.left, node.right = _as_number(node.left), _as_number(node.right)
+        return node
+
+
+def _as_number(node: ast.expr) -> ast.expr:
+    logic = isinstance(node, ast.BinOp | ast.UnaryOp) and isinstance(node.op, LOGIC)
+    return ast.BinOp(ast.Constant(1.0), ast.Mult(), node) if logic or isinstance(node, ast.Compare) else node
+
+
+def _counting(text: str) -> str:
+    quoted = {_placeholder(name): f"`{name}`" for name in QUOTED.findall(text)}
+    if not any(isinstance(n, ast.Compare | ast.operator | ast.Invert) for n in _nodes(text)):
+        return text
+    tree = ast.parse(QUOTED.sub(lambda m: _placeholder(m[1]), text).strip(), mode="eval")
+    changed = ast.unparse(_Counting().visit(tree))
+    for placeholder, name in quoted.items():
+        changed = changed.replace(placeholder, name)
+    return changed
 
 
 def promoted_kinds(text: str) -> str:
@@ -159,12 +196,16 @@ def evaluate(factor: Factor, data: DataColumns, caller: Mapping[str, Any], state
             f"{factor.text!r} is neither a column of the data nor a variable of the caller. "
             f"{did_you_mean(factor.text, data.source.names)}"
         )
-    ours = {name: OURS[name] for name in called_names(factor.text) if name in OURS}
+    called = called_names(factor.text)
+    if "lag" in called and data.rows is not None:  # the row before is one of the data, in use or not
+        return evaluate(factor, DataColumns(data.source), caller, state)[data.rows]
+    ours = {name: OURS[name] for name in called if name in OURS}
     data = DataColumns(data.source, data.rows, promoted_kinds(factor.text))
-    environment = LayeredMapping(ours, data, _restricted(caller, data), OURS)
+    named = LayeredMapping(data, name="data")  # where Q("a name") looks
+    environment = LayeredMapping(ours, named, _restricted(caller, data), OURS)
     try:
         with np.errstate(all="ignore"):  # infinite values are refused below by row, missing ones are counted
-            return stateful_eval(factor.text, environment, {}, state, None)
+            return stateful_eval(_counting(factor.text), environment, {}, state, None)
     except TorchGLMError:
         raise
     except NameError as error:

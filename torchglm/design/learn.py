@@ -26,7 +26,6 @@ from torchglm.design.sources import Source
 from torchglm.design.terms import Factor, Parsed
 from torchglm.errors import DataError, FormulaError, LevelError
 
-
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 
 
@@ -88,7 +87,9 @@ def learn(
         if not _is_seen(factor, data):
             missing = _either([missing, _is_missing(factor.text, result.learned, result.values, index)])
     _refuse_unknown_contrasts(contrasts, learned)
-    return Schema(parsed, learned, state, kept_values(caller, source.rows)), values, missing
+    schema = Schema(parsed, learned, state, kept_values(caller, source.rows))
+    _refuse_repeated_names(schema)
+    return schema, values, missing
 
 
 def apply(
@@ -126,7 +127,9 @@ def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
 
 def _same_columns(factor: Factor, known: Learned, values: Values) -> None:
     if isinstance(known, Numeric) and len(known.names) != len(values):
-        raise DataError(f"{factor.text!r} has {len(values)} columns in these data and had {len(known.names)} in the fit.")
+        raise DataError(
+            f"{factor.text!r} has {len(values)} columns in these data and had {len(known.names)} in the fit."
+        )
 
 
 def _learn_factor(
@@ -163,7 +166,19 @@ def _refuse_unknown_contrasts(contrasts: Mapping[str, Any], learned: Mapping[str
     plain = {name[2:-1] if name.startswith("C(") else name for name in known}
     for name in contrasts:
         if name not in plain and name not in known:
-            raise FormulaError(f"contrasts= names {name!r}, which is no categorical factor of the formula: {sorted(plain)}.")
+            raise FormulaError(
+                f"contrasts= names {name!r}, which is no categorical factor of the formula: {sorted(plain)}."
+            )
+
+
+def _refuse_repeated_names(schema: Schema) -> None:
+    labels = [term.label for term in schema.parsed.terms]
+    for names in (labels, schema.names):
+        if len(set(names)) < len(names):
+            name = next(n for n in names if list(names).count(n) > 1)
+            raise FormulaError(
+                f"Two columns of the model are named {name!r}. Rename the column or the level of the data."
+            )
 
 
 def _full_length(name: str, values: Any, count: int) -> Any:

@@ -66,7 +66,7 @@ def settled(series: pd.Series) -> pd.Series:
     dtype = series.dtype
     if isinstance(dtype, np.dtype) and (dtype.byteorder == ">" or dtype == np.longdouble):
         return series.astype(np.float64 if dtype == np.longdouble else dtype.newbyteorder("="))
-    if dtype != object:
+    if dtype.kind != "O" or not isinstance(dtype, np.dtype):
         return series
     kind = pd.api.types.infer_dtype(series, skipna=True)
     if kind == "boolean":
@@ -75,7 +75,7 @@ def settled(series: pd.Series) -> pd.Series:
         return series
     missing = series.isna()
     if not bool(missing.any()) and kind == "integer":
-        return pd.to_numeric(series)
+        return pd.to_numeric(series)  # type: ignore[return-value]
     return series.mask(missing, np.nan).astype(np.float64)  # type: ignore[return-value]
 
 
@@ -106,12 +106,16 @@ def _refusal(name: str, dtype: Any) -> str:
             "df['day'] = (df['date'] - df['date'].min()).dt.days, or C(date.dt.month) in the formula."
         )
     if "timedelta" in text or "duration" in text:
-        return f"{name!r} holds time differences ({text}). Make numbers of them first, for instance .dt.total_seconds()."
+        return (
+            f"{name!r} holds time differences ({text}). Make numbers of them first, for instance .dt.total_seconds()."
+        )
     if text in ("float16", "torch.float16", "halffloat[pyarrow]", "torch.bfloat16"):
-        return f"{name!r} holds half-precision numbers ({text}), too coarse for a fit. Convert them to float32 or float64."
+        return (
+            f"{name!r} holds half-precision numbers ({text}), too coarse for a fit. Convert them to float32 or float64."
+        )
     if "complex" in text:
         return f"{name!r} holds complex numbers ({text}). A GLM needs real ones."
-    return f"{name!r} holds text or objects ({text}) where numbers are needed. Convert it to numbers, or mark it as C(...)."
+    return f"{name!r} holds text or objects ({text}) where numbers are needed. Convert it, or mark it as C(...)."
 
 
 def _checked(name: str, tensor: Tensor) -> Tensor:
@@ -131,8 +135,8 @@ def missing_rows(name: str, tensor: Tensor, index: pd.Index) -> Tensor | None:
     if bool(infinite.any()):
         row = int(torch.nonzero(infinite)[0])
         raise DataError(
-            f"{name!r} is infinite ({float(tensor[row])}) in row {row_label(index, row)}, and in {int(infinite.sum())} row(s) "
-            "in all. Infinite values are never dropped: correct them, or leave the rows out with subset=."
+            f"{name!r} is infinite ({float(tensor[row])}) in row {row_label(index, row)}, "
+            f"and in {int(infinite.sum())} row(s) in all. Infinite values are never dropped: correct them, or leave the rows out with subset=."
         )
     missing = torch.isnan(tensor)
     return missing if bool(missing.any()) else None

@@ -68,7 +68,9 @@ class Coding:
             mine, theirs = self.index[None, :], other.index[:, None]
             index = torch.where((mine >= 0) & (theirs >= 0), mine + self.width * theirs, -1)
             return Coding(self.width * other.width, index=index.reshape(-1))
-        return Coding(self.width * other.width, matrix=torch.kron(other.dense(), self.dense()))
+        mine, theirs = self.dense(), other.dense()
+        crossed = theirs[:, None, :, None] * mine[None, :, None, :]
+        return Coding(self.width * other.width, matrix=crossed.reshape(len(theirs) * len(mine), -1))
 
     def dense(self) -> Tensor:
         """The coding as a matrix (cells, width)."""
@@ -154,15 +156,16 @@ class Dense:
         """How many columns."""
         return len(self.products)
 
-    def is_view(self, dtype: torch.dtype) -> bool:
+    @cached_property
+    def is_view(self) -> bool:
         """Whether a stretch of rows can be looked at where it lies."""
-        return self.table is not None and self.table.dtype == dtype and not self._is_centered
+        return self.table is not None and self.table.dtype == torch.float64 and not self._is_centered
 
     def rows(self, start: int, stop: int, scratch: Tensor) -> Tensor:
         """The stretch start..stop as (width, rows): a view, or gathered into `scratch` (width, at least rows)."""
         if self.table is not None:
             view = self.table[:, start:stop]
-            if self.is_view(scratch.dtype):
+            if self.is_view:
                 return view
             out = scratch[:, : stop - start].copy_(view)
             return out.sub_(self.centers[:, None]) if self._is_centered else out

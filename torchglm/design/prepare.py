@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from torchglm.design.design import Design
-from torchglm.design.environment import DataColumns, caller_values, evaluate, kept_values
+from torchglm.design.environment import DataColumns, caller_values, evaluate
 from torchglm.design.extras import Extra, aligned, read_extra
 from torchglm.design.learn import learn, raw_missing
 from torchglm.design.numbers import missing_rows, row_label, settled
@@ -71,6 +71,8 @@ def prepare(parsed: Parsed, source: Source, request: Request, caller: Mapping[st
     """
     if request.missing not in ("drop", "raise"):
         raise OptionError(f'missing= is "drop" or "raise"; got {request.missing!r}.')
+    if request.contrasts is not None and not isinstance(request.contrasts, Mapping):
+        raise OptionError(f'contrasts= is a dict, as {{"g": contr.sum}}; got {type(request.contrasts).__name__}.')
     if parsed.response is None:
         raise FormulaError(f"The formula {parsed.text!r} has no response. Write 'y ~ ...'.")
     extras = _extras(parsed, source, request)
@@ -122,7 +124,8 @@ def _subset(subset: Any, source: Source, caller: Mapping[str, Any]) -> np.ndarra
     mask = np.asarray(subset.detach().cpu() if isinstance(subset, Tensor) else subset).copy()
     if mask.shape != (source.rows,) or mask.dtype.kind != "b":
         raise OptionError(
-            f"subset= must give True or False for each of the {source.rows} rows; got {mask.dtype} of shape {mask.shape}."
+            f"subset= must give True or False for each of the {source.rows} rows; "
+            f"got {mask.dtype} of shape {mask.shape}."
         )
     return mask
 
@@ -141,9 +144,9 @@ def _drop_raw(factors: list[Factor], source: Source, rows: np.ndarray | None, po
     shown = ", ".join(f"{name!r} ({int(m.sum())} rows)" for name, m in found.items())
     if policy == "raise":
         name, mask = next(iter(found.items()))
-        index = source.index if rows is None else source.index[rows]
+        row = row_label(source.index if rows is None else source.index[rows], int(np.argmax(mask)))
         raise DataError(
-            f'Missing values in {shown}; the first in {name!r} at row {row_label(index, int(np.argmax(mask)))}. missing="raise" '
+            f'Missing values in {shown}; the first in {name!r} at row {row}. missing="raise" '
             'refuses them: fill them, or say missing="drop".'
         )
     keep = ~np.logical_or.reduce(list(found.values()))
@@ -161,7 +164,7 @@ def _drop_evaluated(
     if not keep.any():
         raise DataError(
             f"No row is left: evaluating {parsed.text!r} makes every row missing. A transform such as "
-            "scale() spreads one missing value over all rows: leave those where its argument is not defined out with subset=."
+            "scale() spreads one missing value over all rows: leave rows without a defined argument out with subset=."
         )
     return _restrict(source, rows, keep)
 
@@ -276,14 +279,22 @@ def _weights(read: _Read, extras: list[Extra], source: Source, rows: np.ndarray 
     index = source.index if rows is None else source.index[rows]
     bad = first_bad_weight(values)
     if bad is not None:
-        raise WeightError(f"{given.role}={given.label} is {float(values[bad])} in row {row_label(index, bad)}. Weights are >= 0.")
+        raise WeightError(
+            f"{given.role}={given.label} is {float(values[bad])} in row {row_label(index, bad)}. Weights are >= 0."
+        )
     if not bool((values > 0).any()):
         raise WeightError(f"{given.role}={given.label} is zero in every row.")
     return KINDS[given.role](values if trials is None else values * trials, given.label)
 
 
-def new_offset(prepared_offsets: tuple[Extra, ...], exposure: Extra | None, source: Source, rows: np.ndarray | None,
-               caller: Mapping[str, Any], given: Mapping[str, Any]) -> Tensor | None:
+def new_offset(
+    prepared_offsets: tuple[Extra, ...],
+    exposure: Extra | None,
+    source: Source,
+    rows: np.ndarray | None,
+    caller: Mapping[str, Any],
+    given: Mapping[str, Any],
+) -> Tensor | None:
     """The offset of new data: every offset of the fit evaluated there again; `given` replaces one that was an array.
 
     Raises: DataError where the fit's offset was an array and none is given.

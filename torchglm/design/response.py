@@ -53,12 +53,14 @@ def read_response(name: str, value: Any, index: pd.Index) -> Response:
         for what, counts in (("successes", successes), ("failures", failures)):
             if bool((counts < 0).any()):
                 row = int(torch.nonzero(counts < 0)[0])
-                raise ResponseError(f"{name}: the {what} of row {row_label(index, row)} are negative ({float(counts[row])}).")
+                raise ResponseError(
+                    f"{name}: the {what} of row {row_label(index, row)} are negative ({float(counts[row])})."
+                )
         trials = successes + failures
         return Response(torch.where(trials > 0, successes / trials, 0.0 * trials), trials)
     if is_categorical(value):
         return _two_levels(name, getattr(value, "values", value) if not isinstance(value, pd.Series) else value)
-    if isinstance(value, Mapping) or isinstance(value, pd.DataFrame):
+    if isinstance(value, Mapping | pd.DataFrame):
         raise ResponseError(f"The response {name!r} has several columns; a response is one column, or cbind(a, b).")
     tensor = as_tensor(name, value)
     if tensor.dim() != 1:

@@ -139,7 +139,7 @@ def as_series(values: Any, name: str, index: pd.Index) -> pd.Series:
     else:
         series = pd.Series(values, copy=False)
     if str(series.dtype).startswith("dictionary<"):  # arrow's categories inside a pandas frame
-        series = pd.Series(series.array.__arrow_array__().to_pandas())
+        series = pd.Series(series.array.__arrow_array__().to_pandas())  # type: ignore[attr-defined]
     if series.index is not index and len(series) == len(index):
         series = series.set_axis(index)
     return settled(series)

@@ -66,7 +66,7 @@ def parse(text: str, names: Iterable[str] = ()) -> Parsed:
     try:
         whole = Formula(text, _context={"__formulaic_variables_available__": names})
     except (FormulaicError, SyntaxError, ValueError) as error:
-        raise FormulaError(f"The formula {text!r} cannot be read: {_plain(error)}") from error
+        raise FormulaError(f"The formula {text!r} cannot be read: {plain(error)}") from error
     left, right = (whole.lhs, whole.rhs) if "~" in text and not isinstance(whole, SimpleFormula) else (None, whole)
     if not isinstance(right, SimpleFormula):
         raise FormulaError(f"The formula {text!r} has more than one right-hand side; glm() takes one.")
@@ -86,10 +86,14 @@ def parse(text: str, names: Iterable[str] = ()) -> Parsed:
 def _refuse_unreadable(text: str, names: list[str]) -> None:
     """Nothing, for a text that formulaic reads as it is meant."""
     if text.rstrip().endswith("~"):
-        raise FormulaError(f"The formula {text!r} has nothing on its right-hand side. Write '~ 1' for an intercept alone.")
+        raise FormulaError(
+            f"The formula {text!r} has nothing on its right-hand side. Write '~ 1' for an intercept alone."
+        )
     has_dot = re.search(r"(?<![\w.`)])\.(?![\w.])", text.partition("~")[2])
     if re.search(r"`[01]`", text) or (has_dot and "1" in names):
-        raise FormulaError("A column labelled 0 or 1 cannot stand in a formula, where they are the intercept. Rename it.")
+        raise FormulaError(
+            "A column labelled 0 or 1 cannot stand in a formula, where they are the intercept. Rename it."
+        )
 
 
 def _response(text: str, left: object) -> Factor | None:
@@ -126,7 +130,7 @@ def _refuse(text: str, response: Factor | None, terms: list[Term]) -> None:
         raise FormulaError(f"The response {response.text!r} stands on the right-hand side of {text!r} too.")
 
 
-def _plain(error: Exception) -> str:
+def plain(error: Exception) -> str:
     """formulaic's message without its terminal colours."""
     message = " ".join(str(error).split())
     for mark in ("\x1b[1;31m", "\x1b[0m", "⧛[1;31m", "[0m⧚", "⧛", "⧚"):

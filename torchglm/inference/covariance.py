@@ -22,7 +22,7 @@ from torchglm.numerics.registry import Registry
 from torchglm.numerics.sums import Sums
 from torchglm.objective.curvature import assemble
 
-COVARIANCES: Registry = Registry("covariance")
+COVARIANCES: Registry[CovarianceKind] = Registry("covariance")
 
 
 class CovarianceKind(ABC):

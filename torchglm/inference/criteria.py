@@ -19,7 +19,7 @@ def bic(record: Record) -> float:
 
 
 def mcfadden(record: Record) -> float:
-    """1 - logLik / logLik of the null model (McFadden 1974)."""
+    """1 - logLik / logLik of the null model (McFadden 1974); densities above one can take it out of [0, 1]."""
     return 1.0 - record.log_likelihood / record.log_likelihood_null
 
 

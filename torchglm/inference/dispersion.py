@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torchglm.errors import OptionError
 from torchglm.families.family import Family
@@ -13,6 +14,8 @@ from torchglm.inference.estimate import Estimate
 
 class DispersionKind(ABC):
     """A way to phi."""
+
+    estimated: ClassVar[bool] = True  # then tests refer to t
 
     @abstractmethod
     def value(self, estimate: Estimate) -> float:
@@ -28,6 +31,7 @@ class DispersionKind(ABC):
 class Fixed(DispersionKind):
     """A number."""
 
+    estimated: ClassVar[bool] = False
     phi: float = 1.0
 
     def value(self, estimate: Estimate) -> float:

@@ -12,6 +12,7 @@ import torch
 from scipy import special
 from torch import Tensor
 
+from torchglm.design.terms import plain
 from torchglm.errors import OptionError, UnknownNameError, did_you_mean
 from torchglm.inference.record import Record
 
@@ -57,7 +58,9 @@ def constraints(record: Record, hypothesis: Any) -> tuple[Tensor, Tensor]:
     Raises: UnknownNameError naming what is no coefficient; OptionError for another shape.
     """
     names, p = list(record.names), len(record.names)
-    if isinstance(hypothesis, (str, list)) and (isinstance(hypothesis, str) or all(isinstance(h, str) for h in hypothesis)):
+    if isinstance(hypothesis, (str, list)) and (
+        isinstance(hypothesis, str) or all(isinstance(h, str) for h in hypothesis)
+    ):
         return _parsed(names, hypothesis if isinstance(hypothesis, str) else ", ".join(hypothesis))
     matrix = torch.as_tensor(np.asarray(hypothesis, dtype=np.float64))
     matrix = matrix[None, :] if matrix.dim() == 1 else matrix
@@ -88,10 +91,12 @@ def _quote(text: str, names: list[str]) -> str:
 
 
 def _unknown(text: str, names: list[str], error: Exception) -> str:
-    words = [w.strip("` ") for part in text.replace("=", ",").replace("+", ",").replace("-", ",").split(",") for w in [part]]
+    words = [
+        w.strip("` ") for part in text.replace("=", ",").replace("+", ",").replace("-", ",").split(",") for w in [part]
+    ]
     strange = [w for w in words if w and w not in names and not _is_number(w)]
     asked = repr(strange[0]) if strange else repr(text)
-    hint = did_you_mean(strange[0], names) if strange else str(error)
+    hint = did_you_mean(strange[0], names) if strange else plain(error)
     return f"The hypothesis {text!r} cannot be read: {asked} is no coefficient. {hint}"
 
 
@@ -115,6 +120,10 @@ def wald_test(record: Record, hypothesis: Any) -> WaldTest:
         raise OptionError(f"The hypothesis {hypothesis!r} names a coefficient that is not defined (aliased).")
     gap = matrix[:, used] @ record.numbers.theta[used] - target
     spread = matrix[:, used] @ covariance[used][:, used] @ matrix[:, used].T
+    if not bool(torch.isfinite(spread).all()):
+        raise OptionError(
+            f"The hypothesis {hypothesis!r} cannot be tested: the coefficients have no standard errors here."
+        )
     if int(torch.linalg.matrix_rank(spread)) < len(matrix):
         raise OptionError(f"The restrictions of {hypothesis!r} repeat each other: {len(matrix)} were given.")
     chi2 = float(gap @ torch.linalg.solve(spread, gap))

@@ -52,6 +52,8 @@ def check(asked: Asked) -> None:
         raise OptionError(f'scale= is "link" or "response"; got {asked.scale!r}.')
     if asked.interval not in (None, "confidence", "prediction"):
         raise OptionError(f'interval= is None, "confidence" or "prediction"; got {asked.interval!r}.')
+    if not 0.0 < asked.level < 1.0:
+        raise OptionError(f"level= lies between 0 and 1, as 0.95; got {asked.level!r}.")
     if asked.interval == "prediction" and asked.scale == "link":
         raise OptionError('A prediction interval is one of new responses: say scale="response".')
     if asked.new_levels not in ("raise", "nan"):
@@ -142,6 +144,6 @@ def _interval(record: Record, linear: Linear, asked: Asked) -> tuple[Tensor, Ten
 
 
 def _mapped(record: Record, eta: Tensor) -> Tensor:
-    """The mean at an end of an interval; where it lies outside of the link's domain, NaN: the interval is not bounded there."""
+    """The mean at an end of an interval; NaN outside of the link's domain: the interval is not bounded there."""
     link = record.family.link
     return torch.where(link.eta_domain.closure().contains(eta), link.inverse(eta), torch.nan)

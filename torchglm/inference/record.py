@@ -37,6 +37,7 @@ class Facts:
     aliased: dict[str, list[str]]  # name -> the columns that span it
     infinite: dict[str, str]  # name -> "+" or "-"
     dispersion_kind: str
+    use_t: bool
     covariance_note: str
     data_name: str = ""
 
@@ -82,7 +83,7 @@ class Record:
     @property
     def use_t(self) -> bool:
         """Whether tests refer to t with df_resid, because phi is estimated, rather than to the normal."""
-        return self.family.has_dispersion
+        return self.facts.use_t
 
     @cached_property
     def standard_errors(self) -> Tensor:

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import torch
+from scipy.linalg import lapack
 from torch import Tensor
 
 GRAM_PIVOT = 1e-11  # below: aliased, as far as a cross product X'WX can tell (its own rounding is near 1e-14)
@@ -134,14 +135,24 @@ def factor_gram(
     scale = torch.where(usable, diagonal, 1.0).rsqrt()
     correlation = gram * scale[:, None] * scale[None, :]
     new_share = torch.where(usable, diagonal / judged, 0.0)  # what the elimination left of a column
-    lower, info = torch.linalg.cholesky_ex(correlation)
-    if int(info) == 0 and bool(usable.all()):
+    lower = cholesky(correlation)
+    if lower is not None and bool(usable.all()):
         pivots = lower.diagonal().square() * new_share
         smallest = float(pivots.min()) if len(pivots) else 1.0
         if smallest > tolerance:
             none = torch.zeros(len(scale), dtype=torch.bool, device=gram.device)
             return Triangular(lower, None, scale, none, smallest)
     return _factor_in_order(correlation, order, scale, new_share, tolerance, bool((diagonal < 0).any()))
+
+
+def cholesky(matrix: Tensor) -> Tensor | None:
+    """The lower triangle L of L L' = matrix (p, p), or None where it is not positive definite."""
+    if matrix.device.type == "cpu":
+        # torch's own opens a parallel region even for 8 x 8: on a busy machine that waits for a core, 5 ms a call.
+        array, info = lapack.dpotrf(matrix.numpy(), lower=1, clean=1)
+        return torch.from_numpy(array) if info == 0 else None
+    lower, failed = torch.linalg.cholesky_ex(matrix)
+    return lower if int(failed) == 0 else None
 
 
 def _factor_in_order(

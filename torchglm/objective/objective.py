@@ -5,7 +5,8 @@ The chain from a predictor to theta is always rmatvec and gram: no graph ever sp
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from torchglm.design.block import Block
 from torchglm.design.design import Design
-from torchglm.families.likelihood import Likelihood
+from torchglm.families.likelihood import Likelihood, RowTerms
 from torchglm.numerics.linalg import ENOUGH_DIGITS, Factored, factor_root
 from torchglm.numerics.sums import Sums
 from torchglm.objective.curvature import factor
@@ -29,6 +30,14 @@ class Slope:
 
     value: float
     gradient: Tensor
+
+
+@dataclass(frozen=True)
+class Diagonal(Slope):
+    """The diagonal (p,) of the expected information beside the slope, and Pearson's X2."""
+
+    diagonal: Tensor
+    pearson: float
 
 
 @dataclass(frozen=True)
@@ -48,12 +57,20 @@ class Quadratic(Slope):
     information: str
 
 
+@dataclass
+class Meter:
+    """Counts the passes over the data."""
+
+    passes: int = 0
+
+
 @dataclass(frozen=True)
 class Objective:
     """A likelihood over a design. All values are sums over rows, at phi = 1, up to a function of y."""
 
     design: Design
     likelihood: Likelihood
+    meter: Meter = field(default_factory=Meter, compare=False, repr=False)
 
     @cached_property
     def layout(self) -> Layout:
@@ -61,8 +78,12 @@ class Objective:
         return Layout(self.design.columns)
 
     def on(self, design: Design) -> Objective:
-        """The same function on other rows."""
-        return replace(self, design=design)
+        """The same function on other rows, whose passes count by themselves."""
+        return replace(self, design=design, meter=Meter())
+
+    def _sum(self, row_sums: Callable[[Block], Sums]) -> Sums:
+        self.meter.passes += 1
+        return self.design.sum(row_sums)
 
     def raw(self, theta: Tensor) -> list[Tensor]:
         """One vector of raw coefficients a predictor: the codings' share of eta, done once a pass."""
@@ -86,7 +107,7 @@ class Objective:
             each = [_total(self.likelihood.nll(block.y, self.predictors(block, raw)), block.weight) for raw in raws]
             return Sums({"value": torch.stack(each)})
 
-        return self.design.sum(row_sums)["value"]
+        return self._sum(row_sums)["value"]
 
     def slope(self, theta: Tensor) -> Slope:
         """Value and gradient: one cheap pass."""
@@ -96,7 +117,7 @@ class Objective:
             nll, gradient = self.likelihood.slope(block.y, self.predictors(block, raw))
             return Sums({"value": _total(nll, block.weight), **_gradients(block, gradient)})
 
-        sums = self.design.sum(row_sums)
+        sums = self._sum(row_sums)
         return Slope(float(sums["value"]), self._gradient(sums))
 
     def quadratic(self, theta: Tensor, *, information: str = "expected") -> Quadratic:
@@ -107,7 +128,7 @@ class Objective:
             z = self.predictors(block, raw)
             terms = self.likelihood.expand(block.y, z, information=information)
             gradient, curvature = terms.gradient[:, 0], terms.curvature[:, 0, 0]
-            pearson = gradient.square().div_(curvature) if self.likelihood.has_dispersion else torch.zeros_like(gradient)
+            pearson = self._pearson(block.y, z, terms, information)
             w = curvature if block.weight is None else curvature * block.weight
             return Sums(
                 {
@@ -120,7 +141,7 @@ class Objective:
                 }
             )
 
-        sums = self.design.sum(row_sums)
+        sums = self._sum(row_sums)
         gradient = self._gradient(sums)
         curvature = factor(self.layout, sums, sums["total"])
         step = None
@@ -132,32 +153,41 @@ class Objective:
         length = float(sums["length"].sqrt() + theta.abs().dot(curvature.lengths))
         return Quadratic(value, gradient, curvature, step, pearson, length, information)
 
-    def diagonal(self, theta: Tensor) -> tuple[Slope, Tensor, float]:
-        """Slope, diag(H) (p,) of the expected information, and Pearson's X2: one pass, no (p, p)."""
+    def _pearson(self, y: Tensor, z: Tensor, terms: RowTerms, information: str) -> Tensor:
+        """(rows,) squared scores over their variance, which is the expected information; zero where nothing asks for it."""
+        if not self.likelihood.has_dispersion:
+            return torch.zeros_like(terms.nll)
+        if information == "observed":
+            terms = self.likelihood.expand(y, z, information="expected")
+        return terms.gradient[:, 0].square() / terms.curvature[:, 0, 0]
+
+    def diagonal(self, theta: Tensor) -> Diagonal:
+        """Value, gradient and the diagonal of the expected information: one pass, no (p, p)."""
         raw = self.raw(theta)
 
         def row_sums(block: Block) -> Sums:
-            terms = self.likelihood.expand(block.y, self.predictors(block, raw), information="expected")
+            z = self.predictors(block, raw)
+            terms = self.likelihood.expand(block.y, z, information="expected")
             h = terms.curvature[:, 0, 0]
             w = h if block.weight is None else h * block.weight
-            pearson = _total(terms.gradient[:, 0].square() / h, block.weight)
-            squares = {"squares": block.columns[0].squares(w), "pearson": pearson}
+            pearson = self._pearson(block.y, z, terms, "expected")
+            squares = {"squares": block.columns[0].squares(w), "pearson": _total(pearson, block.weight)}
             return Sums({"value": _total(terms.nll, block.weight), **_gradients(block, terms.gradient), **squares})
 
-        sums = self.design.sum(row_sums)
+        sums = self._sum(row_sums)
         diagonal = self.design.columns[0].collapse_squares(sums["squares"])
-        return Slope(float(sums["value"]), self._gradient(sums)), diagonal, float(sums["pearson"])
+        return Diagonal(float(sums["value"]), self._gradient(sums), diagonal, float(sums["pearson"]))
 
     def curvature_product(self, theta: Tensor, v: Tensor) -> Tensor:
-        """H v (p,) of the expected information, without (p, p): one pass."""
+        """H v (p,) of the observed information, without (p, p): one pass."""
         raw, raw_v = self.raw(theta), self.raw(v)
 
         def row_sums(block: Block) -> Sums:
-            terms = self.likelihood.expand(block.y, self.predictors(block, raw), information="expected")
+            terms = self.likelihood.expand(block.y, self.predictors(block, raw), information="observed")
             along = block.columns[0].matvec(raw_v[0])
             return Sums(_gradients(block, (terms.curvature[:, 0, 0] * along)[:, None]))
 
-        return self._gradient(self.design.sum(row_sums))
+        return self._gradient(self._sum(row_sums))
 
     @property
     def _affords_root(self) -> bool:
@@ -165,6 +195,7 @@ class Objective:
 
     def _root(self, raw: list[Tensor], information: str) -> tuple[Factored, Tensor]:
         """Curvature and step from R of diag(sqrt(w)) [X, -g/w], merged over blocks: R of [R1; R2] (TSQR)."""
+        self.meter.passes += 1
         root: Tensor | None = None
         for block in self.design.blocks(ROOT_ROWS):
             terms = self.likelihood.expand(block.y, self.predictors(block, raw), information=information)

@@ -1,5 +1,7 @@
 """Solvers: ways from a start to the optimum, all under one loop."""
 
+from __future__ import annotations
+
 from torchglm.solvers.irls import IRLS
 from torchglm.solvers.lbfgs import LBFGS
 from torchglm.solvers.newton_cg import NewtonCG

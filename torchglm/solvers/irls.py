@@ -33,9 +33,9 @@ class Memory:
         return (max(-float(slope.gradient.dot(step)), 0.0) / self.phi) ** 0.5
 
 
-def exact_state(objective: Objective, theta: Tensor, passes: int) -> State:
-    """The state at theta with its exact quadratic; `passes` counts that pass too."""
-    return start_state(objective, theta, objective.quadratic(theta), passes)
+def exact_state(objective: Objective, theta: Tensor) -> State:
+    """The state at theta with its exact quadratic."""
+    return start_state(objective, theta, objective.quadratic(theta))
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,20 @@ class IRLS(Solver, name="irls"):
     def init(self, objective: Objective, start: Start) -> State:
         """The exact quadratic at the start, or the optimum of a sample with the sample's curvature."""
         if not self.reuse or objective.design.n < MANY_ROWS:
-            return exact_state(objective, start.theta(objective), 1)
+            return start_state(objective, *start.first(objective, objective.quadratic))
         sample = objective.on(objective.design.sample(min(SAMPLE_ROWS, objective.design.n // 3)))
         found = self._optimum_of(sample, self._coarse(sample, start))
         slope = objective.slope(found.theta)
         if not found.status.converged or not math.isfinite(slope.value):
-            return exact_state(objective, start.theta(objective), 2)
+            return start_state(objective, *start.first(objective, objective.quadratic))
         curvature = found.point.curvature
         supported = sample.design.n >= ROWS_PER_COEFFICIENT * objective.layout.width
         if not supported or bool(curvature.aliased.any()):
-            return exact_state(objective, found.theta, 2)
+            return exact_state(objective, found.theta)
         curvature = curvature.scaled(objective.design.n / sample.design.n)
         memory = Memory(Secants(), dispersion(sample, found.point) or 1.0)
         step = curvature.solve(-slope.gradient)
-        return State(found.theta, slope, curvature, step, memory.length(slope, step), passes=1, memory=memory)
+        return State(found.theta, slope, curvature, step, memory.length(slope, step), memory=memory)
 
     @staticmethod
     def _optimum_of(sample: Objective, start: Start) -> Solution:
@@ -96,45 +96,42 @@ class IRLS(Solver, name="irls"):
         memory: Memory = state.memory
         theta = state.theta + state.step
         if state.step_in_se * memory.rate <= certain_step(objective):
-            return exact_state(objective, theta, state.passes + 1)
+            return exact_state(objective, theta)
         slope = objective.slope(theta)
         assert state.curvature is not None
         if not descends(slope.value, state.slope.value):
-            fresh = exact_state(objective, state.theta, state.passes + 2)
+            fresh = exact_state(objective, state.theta)
             return self._exact(objective, fresh, full=state.exact is None)
         secants = memory.secants.with_pair(state.step, slope.gradient - state.slope.gradient)
         step = secants.solve(state.curvature.solve, -slope.gradient)
         length = memory.length(slope, step)
         if length > max(CRAWL * state.step_in_se, NEAR):
-            return exact_state(objective, theta, state.passes + 2)
+            return exact_state(objective, theta)
         memory = replace(memory, secants=secants, rate=length / state.step_in_se)
-        return State(theta, slope, state.curvature, step, length, passes=state.passes + 1, memory=memory)
+        return State(theta, slope, state.curvature, step, length, memory=memory)
 
     def _exact(self, objective: Objective, state: State, full: bool = True) -> State:
         """One pass with curvature at the full step, or two more where that rises or leaves the domain."""
-        passes, size, point, theta = state.passes, 1.0, None, state.theta
+        size, point, theta = 1.0, None, state.theta
         if full:
-            theta, passes = state.theta + state.step, passes + 1
+            theta = state.theta + state.step
             point = objective.quadratic(theta, information=state.information)
         if point is None or not descends(point.value, state.slope.value):
             share = shorter(objective, state.theta, state.step, state.slope)
-            passes += 1
             if share is None:
-                return self._without_descent(objective, replace(state, passes=passes))
+                return self._without_descent(objective, state)
             size, theta = share, state.theta + share * state.step
             point = objective.quadratic(theta, information=state.information)
-            passes += 1
         if point.curvature.indefinite:
             point = objective.quadratic(theta)
-            passes += 1
-        new = replace(start_state(objective, theta, point, passes), step_size=size)
+        new = replace(start_state(objective, theta, point), step_size=size)
         return self._newton_where_scoring_crawls(objective, state, new)
 
     @staticmethod
     def _without_descent(objective: Objective, state: State) -> State:
         """Scoring again where Newton found no descent; else the end of the road."""
         if state.information == "observed":
-            return exact_state(objective, state.theta, state.passes + 1)
+            return exact_state(objective, state.theta)
         return replace(state, stalled=True)
 
     @staticmethod
@@ -145,5 +142,5 @@ class IRLS(Solver, name="irls"):
             return new
         observed: Quadratic = objective.quadratic(new.theta, information="observed")
         if observed.curvature.indefinite:
-            return replace(new, passes=new.passes + 1)
-        return start_state(objective, new.theta, observed, new.passes + 1)
+            return new
+        return start_state(objective, new.theta, observed)

@@ -33,28 +33,27 @@ class LBFGS(Solver, name="lbfgs"):
 
     def init(self, objective: Objective, start: Start) -> State:
         """The start, with the diagonal of the information there."""
-        theta = start.theta(objective)
-        slope, diagonal, pearson = objective.diagonal(theta)
-        positive = diagonal[diagonal > 0]
-        diagonal = diagonal.where(diagonal > 0, positive.min() if len(positive) else 1.0)
+        theta, found = start.first(objective, objective.diagonal)
+        positive = found.diagonal[found.diagonal > 0]
+        diagonal = found.diagonal.where(found.diagonal > 0, positive.min() if len(positive) else 1.0)
         df = max(objective.design.n - objective.layout.width, 1)
-        phi = pearson / df if objective.likelihood.has_dispersion and pearson > 0 else 1.0
+        phi = found.pearson / df if objective.likelihood.has_dispersion and found.pearson > 0 else 1.0
         memory = _Memory(Secants(memory=self.memory), diagonal, phi)
-        step, length = memory.propose(slope)
-        return State(theta, slope, None, step, length, passes=1, memory=memory)
+        step, length = memory.propose(found)
+        return State(theta, found, None, step, length, memory=memory)
 
     def step(self, objective: Objective, state: State) -> State:
         """The quasi-Newton step, or the best shorter one."""
         memory: _Memory = state.memory
-        size, passes, theta = 1.0, state.passes + 1, state.theta + state.step
+        size, theta = 1.0, state.theta + state.step
         slope = objective.slope(theta)
         if not descends(slope.value, state.slope.value):
             share = shorter(objective, state.theta, state.step, state.slope)
             if share is None:
-                return replace(state, stalled=True, passes=passes + 1)
-            size, theta, passes = share, state.theta + share * state.step, passes + 2
+                return replace(state, stalled=True)
+            size, theta = share, state.theta + share * state.step
             slope = objective.slope(theta)
         secants = memory.secants.with_pair(theta - state.theta, slope.gradient - state.slope.gradient)
         memory = replace(memory, secants=secants)
         step, length = memory.propose(slope)
-        return State(theta, slope, None, step, length, passes=passes, step_size=size, memory=memory)
+        return State(theta, slope, None, step, length, step_size=size, memory=memory)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from torchglm.objective.objective import Objective
+from torchglm.objective.objective import Diagonal, Objective
 from torchglm.solvers.search import descends, shorter
 from torchglm.solvers.solver import Solver, State
 from torchglm.solvers.start import Start
@@ -24,17 +24,16 @@ class NewtonCG(Solver, name="newton_cg"):
 
     def init(self, objective: Objective, start: Start) -> State:
         """The start and its first direction."""
-        return self._at(objective, start.theta(objective), 0)
+        return self._at(objective, *start.first(objective, objective.diagonal))
 
-    def _at(self, objective: Objective, theta: Tensor, passes: int, size: float = 1.0) -> State:
-        slope, diagonal, pearson = objective.diagonal(theta)
+    def _at(self, objective: Objective, theta: Tensor, found: Diagonal, size: float = 1.0) -> State:
         df = max(objective.design.n - objective.layout.width, 1)
-        phi = pearson / df if objective.likelihood.has_dispersion and pearson > 0 else 1.0
-        step, products = self._solve(objective, theta, -slope.gradient, diagonal)
-        length = (max(-float(slope.gradient.dot(step)), 0.0) / phi) ** 0.5
-        return State(theta, slope, None, step, length, passes=passes + 1 + products, step_size=size)
+        phi = found.pearson / df if objective.likelihood.has_dispersion and found.pearson > 0 else 1.0
+        step = self._solve(objective, theta, -found.gradient, found.diagonal)
+        length = (max(-float(found.gradient.dot(step)), 0.0) / phi) ** 0.5
+        return State(theta, found, None, step, length, step_size=size)
 
-    def _solve(self, objective: Objective, theta: Tensor, rhs: Tensor, diagonal: Tensor) -> tuple[Tensor, int]:
+    def _solve(self, objective: Objective, theta: Tensor, rhs: Tensor, diagonal: Tensor) -> Tensor:
         """H^-1 rhs by conjugate gradients, as exact as the distance asks: |r| <= min(0.1, sqrt|rhs|) |rhs|."""
         scale = torch.where(diagonal > 0, diagonal, 1.0)
         x, r = torch.zeros_like(rhs), rhs.clone()
@@ -44,27 +43,27 @@ class NewtonCG(Solver, name="newton_cg"):
         tolerance = min(0.1, begin**0.5) * begin
         for count in range(self.max_products):
             if max(rz, 0.0) ** 0.5 <= tolerance or rz == 0.0:
-                return x, count
+                return x
             hd = objective.curvature_product(theta, d)
             bend = float(d.dot(hd))
             if bend <= 0.0:
-                return x if count else z, count + 1
+                return x if count else d
             share = rz / bend
             x += share * d
             r -= share * hd
             z = r / scale
             rz, before = float(r.dot(z)), rz
             d = z + (rz / before) * d
-        return x, self.max_products
+        return x
 
     def step(self, objective: Objective, state: State) -> State:
         """The truncated Newton step, or the best shorter one."""
-        theta, size, passes = state.theta + state.step, 1.0, state.passes
-        value = float(objective.values(theta[:, None])[0])
-        if not descends(value, state.slope.value):
+        theta, size = state.theta + state.step, 1.0
+        found = objective.diagonal(theta)
+        if not descends(found.value, state.slope.value):
             share = shorter(objective, state.theta, state.step, state.slope)
-            passes += 1
             if share is None:
-                return replace(state, stalled=True, passes=passes + 1)
+                return replace(state, stalled=True)
             size, theta = share, state.theta + share * state.step
-        return self._at(objective, theta, passes + 1, size)
+            found = objective.diagonal(theta)
+        return self._at(objective, theta, found, size)

@@ -39,13 +39,14 @@ class SGD(Solver, name="sgd"):
     def init(self, objective: Objective, start: Start) -> State:
         """All epochs: the state after them."""
         theta = start.given if start.given is not None else intercept_theta(objective, start.family)
-        _, diagonal, _ = objective.diagonal(theta)
+        diagonal = objective.diagonal(theta).diagonal
         scale = torch.where(diagonal > 0, diagonal / objective.design.n, 1.0).rsqrt()
         rate = self.learning_rate or self._find_rate(objective, theta, scale)
         parameter = (theta / scale).requires_grad_(True)
         optimizer = self._make(parameter, rate)
         mean, count = torch.zeros_like(theta), 0
         for epoch in range(self.epochs):
+            objective.meter.passes += 1
             for batch in objective.design.minibatches(self.batch_rows, self.seed + epoch):
                 self._descend(objective.on(batch), parameter, scale, optimizer)
                 if self.average and 2 * epoch >= self.epochs:
@@ -55,7 +56,7 @@ class SGD(Solver, name="sgd"):
         slope = objective.slope(theta)
         if not bool(torch.isfinite(theta).all()):
             raise DomainError(f"SGD diverged at learning rate {rate}. Give a smaller learning_rate.")
-        return State(theta, slope, None, torch.zeros_like(theta), 0.0, passes=self.epochs + 2)
+        return State(theta, slope, None, torch.zeros_like(theta), 0.0)
 
     def step(self, objective: Objective, state: State) -> State:
         """The state itself: the epochs are done, and what is left is polishing."""

@@ -54,10 +54,12 @@ class State:
     step_in_se: float  # its length, as far as the solver knows
     exact: Quadratic | None = None  # the quadratic at theta itself, where it was computed
     information: str = "expected"
-    passes: int = 0
     step_size: float = 1.0  # the share of the full step that was taken to get here
     stalled: bool = False
     memory: Any = None
+
+
+SOLVERS: Registry[Solver] = Registry("solver")
 
 
 class Solver(ABC):
@@ -66,13 +68,12 @@ class Solver(ABC):
     To be registered: `class Mine(Solver, name="mine")`, a frozen dataclass whose fields are its options.
     """
 
-    registry: ClassVar[Registry] = Registry("solver")
     name: ClassVar[str]
 
     def __init_subclass__(cls, *, name: str | None = None) -> None:
         if name is not None:
             cls.name = name
-            Solver.registry.add(name, cls)
+            SOLVERS.add(name, cls)
 
     @abstractmethod
     def init(self, objective: Objective, start: Start) -> State:
@@ -121,10 +122,10 @@ def run(solver: Solver, objective: Objective, start: Start, stop: Stop, watch: A
     point, whose Newton step, if still long, starts the search again as a polishing step. `watch(trace)` is called
     after every step.
     """
-    began = time.perf_counter()
+    began, name = time.perf_counter(), solver.name
     state = solver.init(objective, start)
     trace: list[dict[str, float]] = []
-    polish = Solver.registry.get("irls")()
+    polish = SOLVERS.get("irls")()
     for count in range(stop.max_steps + 1):
         seconds = time.perf_counter() - began
         trace.append(
@@ -133,7 +134,7 @@ def run(solver: Solver, objective: Objective, start: Start, stop: Stop, watch: A
                 "loss": state.slope.value,
                 "step_in_se": state.step_in_se,
                 "step_size": state.step_size,
-                "passes": state.passes,
+                "passes": objective.meter.passes,
                 "seconds": seconds,
             }
         )
@@ -144,7 +145,7 @@ def run(solver: Solver, objective: Objective, start: Start, stop: Stop, watch: A
             if done is not None:
                 assert state.exact is not None
                 theta = state.theta + state.step if done.converged else state.theta  # the last step costs nothing
-                return Solution(theta, state.exact, done, count, state.passes, state.step_in_se, solver.name, trace)
+                return Solution(theta, state.exact, done, count, objective.meter.passes, state.step_in_se, name, trace)
             solver = _polishing(solver, polish)
         state = solver.step(objective, state)
     raise AssertionError("unreachable: the last round always certifies")
@@ -156,10 +157,9 @@ def _polishing(solver: Solver, polish: Solver) -> Solver:
 
 def _certify(objective: Objective, state: State, stop: Stop, count: int) -> tuple[State, Status | None]:
     """The state with the exact expected quadratic at its theta, and how the run ends there, or None to go on."""
-    point, passes = state.exact, state.passes
+    point = state.exact
     if point is None or point.information != "expected":
         point = objective.quadratic(state.theta)
-        passes += 1
     length = step_in_se(objective, point)
     certified = replace(
         state,
@@ -168,7 +168,6 @@ def _certify(objective: Objective, state: State, stop: Stop, count: int) -> tupl
         curvature=point.curvature,
         step=point.step,
         step_in_se=length,
-        passes=passes,
         information="expected",
         memory=None,
     )
@@ -215,7 +214,7 @@ def _is_rounding(objective: Objective, state: State) -> bool:
     return state.step_in_se * dispersion(objective, point) ** 0.5 <= ROUNDING * max(point.length, 1.0)
 
 
-def start_state(objective: Objective, theta: Tensor, point: Quadratic, passes: int) -> State:
+def start_state(objective: Objective, theta: Tensor, point: Quadratic) -> State:
     """The state of an exact quadratic."""
     return State(
         theta,
@@ -225,5 +224,4 @@ def start_state(objective: Objective, theta: Tensor, point: Quadratic, passes: i
         step_in_se(objective, point),
         exact=point,
         information=point.information,
-        passes=passes,
     )

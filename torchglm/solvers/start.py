@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,7 +16,10 @@ from torchglm.errors import DomainError
 from torchglm.families.family import Family
 from torchglm.families.likelihood import Likelihood, RowTerms
 from torchglm.numerics.sums import Sums
-from torchglm.objective.objective import Objective
+from torchglm.objective.objective import Objective, Slope
+
+
+Evaluated = TypeVar("Evaluated", bound=Slope)
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def first_theta(objective: Objective, family: Family) -> Tensor | None:
         return None
     target = torch.stack([eta + (y - mu) / slope, working], dim=1)
     zero = torch.zeros(objective.layout.width, dtype=torch.float64, device=design.y.device)
-    return Objective(replace(design, y=target), FirstStep()).quadratic(zero).step
+    return Objective(replace(design, y=target), FirstStep(), objective.meter).quadratic(zero).step
 
 
 def mean_response(design: Design) -> Tensor:
@@ -89,15 +94,17 @@ class Start:
     family: Family
     given: Tensor | None = None  # (p,), inner order
 
-    def theta(self, objective: Objective) -> Tensor:
-        """theta (p,) with a finite objective.
+    def first(self, objective: Objective, evaluate: Callable[[Tensor], Evaluated]) -> tuple[Tensor, Evaluated]:
+        """theta (p,) with a finite objective, and what `evaluate` says there: no pass is spent on looking alone.
 
         Raises: DomainError where there is none.
         """
         for begin in (self._given,) if self.given is not None else (first_theta, intercept_theta):
             theta = begin(objective, self.family)
-            if theta is not None and bool(torch.isfinite(theta).all()) and math.isfinite(float(objective.values(theta[:, None])[0])):
-                return theta
+            if theta is not None and bool(torch.isfinite(theta).all()):
+                found = evaluate(theta)
+                if math.isfinite(found.value):
+                    return theta, found
         whose = "start=" if self.given is not None else "the first scoring step and the mean response"
         raise DomainError(
             f"The mean leaves its domain {self.family.mean_domain} at the start: tried {whose} under the "
