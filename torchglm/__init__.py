@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from torchglm import errors, families, links
+from torchglm import covariances, errors, families, links
 from torchglm.api import from_arrays, glm
 from torchglm.fit import Fit
 from torchglm.saving import load
@@ -16,4 +16,17 @@ from torchglm.solvers import IRLS, LBFGS, SGD, NewtonCG
 
 __version__ = "0.1.0"
 
-__all__ = ["IRLS", "LBFGS", "SGD", "Fit", "NewtonCG", "errors", "families", "from_arrays", "glm", "links", "load"]
+__all__ = [
+    "IRLS",
+    "LBFGS",
+    "SGD",
+    "Fit",
+    "NewtonCG",
+    "covariances",
+    "errors",
+    "families",
+    "from_arrays",
+    "glm",
+    "links",
+    "load",
+]

@@ -127,7 +127,9 @@ def from_arrays(
     else:
         array = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else np.asarray(X)
         if array.ndim != 2:
-            raise DataError(f"X has {array.ndim} dimension(s); it is (rows, columns). For one column: X.reshape(-1, 1).")
+            raise DataError(
+                f"X has {array.ndim} dimension(s); it is (rows, columns). For one column: X.reshape(-1, 1)."
+            )
         columns = list(array.T)
     names = [f"x{j + 1}" for j in range(len(columns))] if names is None else list(names)
     if len(names) != len(columns) or len(set(names)) != len(names):
@@ -196,9 +198,7 @@ def _fit(
         covariance_note=kind.note,
     )
     _warn(solution, infinite, stop)
-    record = Record(
-        prepared.schema, family, facts, Computed(estimate, kind, phi), prepared.offsets, prepared.exposure
-    )
+    record = Record(prepared.schema, family, facts, Computed(estimate, kind, phi), prepared.offsets, prepared.exposure)
     return Fit(record, estimate)
 
 
@@ -288,8 +288,7 @@ def _start(given: Any, objective: Objective, prepared: Prepared) -> torch.Tensor
     p = objective.layout.width
     if values.shape != (p,) or not bool(torch.isfinite(values).all()):
         raise OptionError(
-            f"start= takes {p} finite coefficients in the order {names[:8]}; "
-            f"got shape {tuple(values.shape)}."
+            f"start= takes {p} finite coefficients in the order {names[:8]}; got shape {tuple(values.shape)}."
         )
     return objective.layout.to_inner(values.to(objective.design.y.device))
 
@@ -316,5 +315,3 @@ def _warn(solution: Solution, infinite: dict[str, str], stop: Stop) -> None:
             ConvergenceWarning,
             stacklevel=4,
         )
-
-

@@ -8,7 +8,6 @@ from functools import cached_property
 from os import PathLike
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from torchglm.inference.covariance import CovarianceKind, resolve_covariance
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.predict import Asked, predict
 from torchglm.inference.record import Facts, Record
+from torchglm.report import broom
 from torchglm.report.summary import Summary, summarize
 
 
@@ -344,41 +344,12 @@ class Fit:
         return summarize(self, level=level, exponentiate=exponentiate, stars=stars)
 
     def tidy(self, *, exponentiate: bool = False, conf_int: bool = False, level: float = 0.95) -> pd.DataFrame:
-        """One row a coefficient: term, estimate, std.error, statistic, p.value, as broom's tidy().
-
-        exponentiate: estimates and interval ends as exp(); the standard error stays on the link scale, as in broom.
-        """
-        frame = pd.DataFrame(
-            {
-                "term": list(self.record.names),
-                "estimate": self.params.to_numpy(),
-                "std.error": self.bse.to_numpy(),
-                "statistic": self.tvalues.to_numpy(),
-                "p.value": self.pvalues.to_numpy(),
-            }
-        )
-        if conf_int:
-            ends = self.conf_int(level=level)
-            frame["conf.low"], frame["conf.high"] = ends[0].to_numpy(), ends[1].to_numpy()
-        if exponentiate:
-            shown = ["estimate", *(["conf.low", "conf.high"] if conf_int else [])]
-            frame[shown] = np.exp(frame[shown])
-        return frame
+        """One row a coefficient, as broom's tidy(); `exponentiate` shows exp() of estimates and interval ends."""
+        return broom.tidy(self.record, exponentiate=exponentiate, conf_int=conf_int, level=level)
 
     def glance(self) -> pd.DataFrame:
-        """One row: null.deviance, df.null, logLik, AIC, BIC, deviance, df.residual, nobs, as broom's glance()."""
-        return pd.DataFrame(
-            {
-                "null.deviance": [self.null_deviance],
-                "df.null": [self.df_null],
-                "logLik": [self.llf],
-                "AIC": [self.aic],
-                "BIC": [self.bic],
-                "deviance": [self.deviance],
-                "df.residual": [self.df_resid],
-                "nobs": [self.nobs],
-            }
-        )
+        """One row of deviances, criteria and counts, as broom's glance()."""
+        return broom.glance(self.record)
 
     def augment(self, data: pd.DataFrame) -> pd.DataFrame:
         """`data` with .fitted (response scale) and .resid (deviance residuals), as broom's augment()."""
@@ -414,5 +385,3 @@ class Fit:
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
-
-

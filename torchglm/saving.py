@@ -217,7 +217,8 @@ def _read_learned(content: dict[str, Any]) -> Learned:
         names, spans, dropped = content["value"]
         return Numeric(tuple(names), spans, dropped)
     levels, codings, spans = content["value"]
-    return Categorical(tuple(_decode(levels)), *(_read_contrast(c) for c in codings), spans)
+    full, reduced = map(_read_contrast, codings)
+    return Categorical(tuple(_decode(levels)), full, reduced, spans)
 
 
 def _contrast(contrast: Contrast) -> dict[str, Any]:

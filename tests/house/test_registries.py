@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-PUBLIC = ("torchglm", "torchglm.families", "torchglm.links", "torchglm.solvers")
+PUBLIC = ("torchglm", "torchglm.families", "torchglm.links", "torchglm.solvers", "torchglm.covariances")
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from torchglm.numerics.ranks import Ranks
 from torchglm.numerics.sums import Sums
 
 BLOCK_ENTRIES = 1_500_000  # of the dense columns: large enough that calls cost little, and near the cache
+ONE_RANK = Ranks()
 SMALLEST_BLOCK, LARGEST_BLOCK = 8_192, 131_072
 SAMPLE_STRETCHES = 16
 
@@ -31,7 +32,7 @@ class Design:
     columns: tuple[Columns, ...]
     offsets: tuple[Tensor | None, ...] = (None,)
     weight: Tensor | None = None
-    ranks: Ranks = Ranks()
+    ranks: Ranks = ONE_RANK
 
     @property
     def n(self) -> int:
@@ -113,7 +114,7 @@ class Design:
         return replace(moved, columns=columns)
 
     def _pick(self, rows: Callable[[Tensor], Tensor], together: bool = False) -> Design:
-        """The design of some rows of every column; `together` lays the dense columns side by side for the next passes."""
+        """The design of some rows of every column; `together` lays the dense columns side by side in a copy."""
         memo: dict[int, Tensor] = {}
 
         def once(column: Tensor) -> Tensor:

@@ -136,7 +136,8 @@ def missing_rows(name: str, tensor: Tensor, index: pd.Index) -> Tensor | None:
         row = int(torch.nonzero(infinite)[0])
         raise DataError(
             f"{name!r} is infinite ({float(tensor[row])}) in row {row_label(index, row)}, "
-            f"and in {int(infinite.sum())} row(s) in all. Infinite values are never dropped: correct them, or leave the rows out with subset=."
+            f"and in {int(infinite.sum())} row(s) in all. "
+            "Infinite values are never dropped: correct them, or leave the rows out with subset=."
         )
     missing = torch.isnan(tensor)
     return missing if bool(missing.any()) else None

@@ -106,7 +106,9 @@ class Coded:
     def rows(self, start: int, stop: int) -> CodedRows:
         """The stretch start..stop."""
         codes = self.codes[start:stop].to(torch.int64)
-        return CodedRows(codes, self.coding.cells, rows_product([v[start:stop] for v in self.values]) if self.values else None)
+        return CodedRows(
+            codes, self.coding.cells, rows_product([v[start:stop] for v in self.values]) if self.values else None
+        )
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class CodedRows:
 
 @dataclass(frozen=True)
 class Dense:
-    """Numeric columns, left where they lie: a pass gathers its stretch of rows, or views it when nothing is to be done."""
+    """Numeric columns, left where they lie: a pass gathers its stretch of rows, or views it where that will do."""
 
     products: tuple[Product, ...]
     centers: Tensor  # (width,) float64, subtracted in the gather

@@ -139,13 +139,20 @@ class _Builder:
             self.constant = self.next
             self.next += 1
             return
-        learned = {name: self.schema.factors[name] for name, _ in piece}
-        numeric = [(name, learned[name].kept(reduced)) for name, reduced in piece if _is_numeric(learned[name])]
-        categorical = [(name, learned[name].contrast(reduced)) for name, reduced in piece if not _is_numeric(learned[name])]
+        numeric: list[tuple[str, tuple[int, ...]]] = []
+        categorical: list[tuple[str, Contrast]] = []
+        for name, reduced in piece:
+            learned = self.schema.factors[name]
+            if isinstance(learned, Numeric):
+                numeric.append((name, learned.kept(reduced)))
+            else:
+                categorical.append((name, learned.contrast(reduced)))
         strides, width = self._strides(piece)
         scaling = () if scale == 1.0 else (torch.full((1,), scale, dtype=torch.float64).expand(self.rows),)
         coding = _crossed([contrast.coding for _, contrast in categorical])
-        cells = _places([contrast.coding.width for _, contrast in categorical], [strides[name] for name, _ in categorical])
+        cells = _places(
+            [contrast.coding.width for _, contrast in categorical], [strides[name] for name, _ in categorical]
+        )
         for choice in itertools.product(*(enumerate(kept) for _, kept in reversed(numeric))):
             picked = list(reversed(choice))
             columns = tuple(self.values[name][k] for (name, _), (_, k) in zip(numeric, picked, strict=True))
@@ -169,17 +176,14 @@ class _Builder:
         """One code a row for the combination of levels; the first factor varies fastest."""
         key = tuple(names)
         if key not in self.codes:
-            codes = self.values[names[0]][0]
-            stride = len(self.schema.factors[names[0]].levels)
-            for name in names[1:]:
+            codes, stride = self.values[names[0]][0], 1
+            for before, name in itertools.pairwise(names):
+                learned = self.schema.factors[before]
+                assert isinstance(learned, Categorical)
+                stride *= len(learned.levels)
                 codes = codes.to(torch.int64) + stride * self.values[name][0]
-                stride *= len(self.schema.factors[name].levels)
             self.codes[key] = codes
         return self.codes[key]
-
-
-def _is_numeric(learned: Learned) -> bool:
-    return isinstance(learned, Numeric)
 
 
 def _crossed(codings: list[Coding]) -> Coding:
@@ -212,7 +216,7 @@ def choose_centers(products: tuple[Product, ...], rows: int, wanted: bool) -> Te
 
 
 def even_table(products: tuple[Product, ...]) -> Tensor | None:
-    """All columns as one (width, rows) view, where they lie evenly spaced in one piece of memory, as in a frame's block."""
+    """All columns as one (width, rows) view, where they lie evenly spaced in memory, as in a frame's block."""
     if not products or any(len(product) != 1 for product in products):
         return None
     columns = [product[0] for product in products]

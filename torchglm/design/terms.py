@@ -10,6 +10,7 @@ import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from formulaic import Formula, SimpleFormula
 from formulaic.errors import FormulaicError
@@ -64,7 +65,7 @@ def parse(text: str, names: Iterable[str] = ()) -> Parsed:
     names = list(names)
     _refuse_unreadable(text, names)
     try:
-        whole = Formula(text, _context={"__formulaic_variables_available__": names})
+        whole: Any = Formula(text, _context={"__formulaic_variables_available__": names})  # pyright: ignore[reportAbstractUsage]
     except (FormulaicError, SyntaxError, ValueError) as error:
         raise FormulaError(f"The formula {text!r} cannot be read: {plain(error)}") from error
     left, right = (whole.lhs, whole.rhs) if "~" in text and not isinstance(whole, SimpleFormula) else (None, whole)

@@ -108,7 +108,7 @@ def _side(estimate: Estimate, y: Tensor) -> Tensor:
 
 
 def _program(ended: np.ndarray) -> np.ndarray | None:
-    """The direction in the null space that carries the rows furthest: max sum(A d), A d >= 0, |d| <= 1; None for zero."""
+    """The d that carries the rows furthest: max sum(A d) under A d >= 0, |d| <= 1; None for zero."""
     from scipy.optimize import linprog
 
     span = np.abs(ended).max(axis=1)

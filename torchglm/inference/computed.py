@@ -10,11 +10,12 @@ from torch import Tensor
 from torchglm.inference.covariance import CovarianceKind
 from torchglm.inference.dispersion import DispersionKind
 from torchglm.inference.estimate import Estimate
+from torchglm.inference.record import Numbers
 from torchglm.inference.totals import Totals
 
 
 @dataclass(frozen=True)
-class Computed:
+class Computed(Numbers):
     """The numbers of an estimate under a covariance and a dispersion."""
 
     estimate: Estimate

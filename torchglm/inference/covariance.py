@@ -1,9 +1,9 @@
 """Covariances of the coefficients, by name. Bread is the inverse expected information, as in R's sandwich.
 
-    model      phi A                                 A = (X' W X)^-1
-    HC0        A (sum_i s_i s_i') A                  s_i = w_i g_i x_i, the score of a row
-    HC1        HC0 n / (n - rank)
-    sampling   HC0 n / (n - 1)                       survey::svyglm, each row its own sampling unit
+model      phi A                                 A = (X' W X)^-1
+HC0        A (sum_i s_i s_i') A                  s_i = w_i g_i x_i, the score of a row
+HC1        HC0 n / (n - rank)
+sampling   HC0 n / (n - 1)                       survey::svyglm, each row its own sampling unit
 """
 
 from __future__ import annotations

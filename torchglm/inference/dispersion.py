@@ -93,7 +93,9 @@ def resolve_dispersion(given: object, family: Family) -> DispersionKind:
         return Pearson() if family.has_dispersion else Fixed(1.0)
     if isinstance(given, str) and given in NAMED:
         if given == "ml" and not family.counts_dispersion:
-            raise OptionError(f'dispersion="ml" needs a likelihood with a dispersion; the {family.name} family has none.')
+            raise OptionError(
+                f'dispersion="ml" needs a likelihood with a dispersion; the {family.name} family has none.'
+            )
         return NAMED[given]()
     if isinstance(given, (int, float)) and not isinstance(given, bool) and given > 0 and math.isfinite(given):
         return Fixed(float(given))

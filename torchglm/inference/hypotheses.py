@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scipy import special
 from torch import Tensor
 
 from torchglm.design.terms import plain
@@ -22,6 +21,8 @@ def quantile(record: Record, level: float) -> float:
 
     Raises: OptionError for a level outside of (0, 1).
     """
+    from scipy import special
+
     if not 0.0 < level < 1.0:
         raise OptionError(f"level= lies between 0 and 1, as 0.95; got {level!r}.")
     upper = 0.5 + level / 2.0
@@ -30,6 +31,8 @@ def quantile(record: Record, level: float) -> float:
 
 def p_values(record: Record, statistic: Any) -> Any:
     """Two-sided p-values of Wald statistics."""
+    from scipy import special
+
     size = np.abs(np.asarray(statistic, dtype=np.float64))
     return 2.0 * (special.stdtr(record.df_resid, -size) if record.use_t else special.ndtr(-size))
 
@@ -113,6 +116,8 @@ def wald_test(record: Record, hypothesis: Any) -> WaldTest:
 
     Raises: what `constraints` raises; OptionError where restrictions repeat each other or name an aliased coefficient.
     """
+    from scipy import special
+
     matrix, target = constraints(record, hypothesis)
     used = (matrix != 0).any(0)
     covariance = record.numbers.covariance

@@ -46,17 +46,34 @@ class Numbers(Protocol):
     """Where the numbers come from: computed from the data when asked for, or read from a file."""
 
     @property
-    def theta(self) -> Tensor: ...
+    def theta(self) -> Tensor:
+        """(p,) coefficients, NaN where aliased."""
+        ...
+
     @property
-    def totals(self) -> Totals: ...
+    def totals(self) -> Totals:
+        """Deviance, X2, log-likelihood."""
+        ...
+
     @property
-    def null(self) -> Totals: ...
+    def null(self) -> Totals:
+        """Those of the null model."""
+        ...
+
     @property
-    def phi(self) -> float: ...
+    def phi(self) -> float:
+        """The dispersion."""
+        ...
+
     @property
-    def variances(self) -> Tensor: ...
+    def variances(self) -> Tensor:
+        """(p,) of the coefficients."""
+        ...
+
     @property
-    def covariance(self) -> Tensor: ...
+    def covariance(self) -> Tensor:
+        """(p, p) of the coefficients."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -126,5 +143,3 @@ class Stored:
     def variances(self) -> Tensor:
         """(p,) the diagonal of the covariance."""
         return self.covariance.diagonal()
-
-

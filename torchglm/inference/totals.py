@@ -52,7 +52,9 @@ def totals(objective: Objective, theta: Tensor, family: Family, weights: Weights
         mu = model.mean(z)
         pearson = (block.y - mu).square_().div_(family.variance(mu))
         # A row of frequency w is w rows of weight one.
-        saturated = family.saturated(block.y, torch.ones_like(w)).dot(w) if frequency else family.saturated(block.y, w).sum()
+        saturated = (
+            family.saturated(block.y, torch.ones_like(w)).dot(w) if frequency else family.saturated(block.y, w).sum()
+        )
         return Sums(
             {
                 "deviance": model.deviance(block.y, z).dot(w),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from torchglm.design.block import Block
 from torchglm.design.design import Design
-from torchglm.families.likelihood import Likelihood, RowTerms
+from torchglm.families.likelihood import Information, Likelihood, RowTerms
 from torchglm.numerics.linalg import ENOUGH_DIGITS, Factored, factor_root
 from torchglm.numerics.sums import Sums
 from torchglm.objective.curvature import factor
@@ -54,7 +54,7 @@ class Quadratic(Slope):
     step: Tensor
     pearson: float
     length: float
-    information: str
+    information: Information
 
 
 @dataclass
@@ -120,14 +120,14 @@ class Objective:
         sums = self._sum(row_sums)
         return Slope(float(sums["value"]), self._gradient(sums))
 
-    def quadratic(self, theta: Tensor, *, information: str = "expected") -> Quadratic:
+    def quadratic(self, theta: Tensor, *, information: Information = "expected") -> Quadratic:
         """Value, gradient and factored curvature: one pass, and an orthogonal one where digits are short."""
         raw = self.raw(theta)
 
         def row_sums(block: Block) -> Sums:
             z = self.predictors(block, raw)
             terms = self.likelihood.expand(block.y, z, information=information)
-            gradient, curvature = terms.gradient[:, 0], terms.curvature[:, 0, 0]
+            curvature = terms.curvature[:, 0, 0]
             pearson = self._pearson(block.y, z, terms, information)
             w = curvature if block.weight is None else curvature * block.weight
             return Sums(
@@ -153,8 +153,8 @@ class Objective:
         length = float(sums["length"].sqrt() + theta.abs().dot(curvature.lengths))
         return Quadratic(value, gradient, curvature, step, pearson, length, information)
 
-    def _pearson(self, y: Tensor, z: Tensor, terms: RowTerms, information: str) -> Tensor:
-        """(rows,) squared scores over their variance, which is the expected information; zero where nothing asks for it."""
+    def _pearson(self, y: Tensor, z: Tensor, terms: RowTerms, information: Information) -> Tensor:
+        """(rows,) squared scores over their variance, the expected information; zero where phi is known."""
         if not self.likelihood.has_dispersion:
             return torch.zeros_like(terms.nll)
         if information == "observed":
@@ -193,7 +193,7 @@ class Objective:
     def _affords_root(self) -> bool:
         return self.design.n * self.layout.width**2 <= LARGEST_ROOT and self.design.ranks.world == 1
 
-    def _root(self, raw: list[Tensor], information: str) -> tuple[Factored, Tensor]:
+    def _root(self, raw: list[Tensor], information: Information) -> tuple[Factored, Tensor]:
         """Curvature and step from R of diag(sqrt(w)) [X, -g/w], merged over blocks: R of [R1; R2] (TSQR)."""
         self.meter.passes += 1
         root: Tensor | None = None

@@ -22,7 +22,7 @@ CRAWL = 0.3  # a scoring step that leaves more than this share of the distance i
 
 @dataclass(frozen=True)
 class Memory:
-    """What cheap steps carry along: the secants since the curvature was taken, and phi, which they do not re-estimate."""
+    """What cheap steps carry along: the secants since the curvature was taken, and phi, which stays."""
 
     secants: Secants
     phi: float

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from torchglm.families.likelihood import Information
 from torchglm.numerics.linalg import Factored
 from torchglm.numerics.registry import Registry
 from torchglm.objective.objective import Objective, Quadratic, Slope
@@ -53,7 +54,7 @@ class State:
     step: Tensor  # the step proposed next
     step_in_se: float  # its length, as far as the solver knows
     exact: Quadratic | None = None  # the quadratic at theta itself, where it was computed
-    information: str = "expected"
+    information: Information = "expected"
     step_size: float = 1.0  # the share of the full step that was taken to get here
     stalled: bool = False
     memory: Any = None

@@ -18,15 +18,14 @@ from torchglm.families.likelihood import Likelihood, RowTerms
 from torchglm.numerics.sums import Sums
 from torchglm.objective.objective import Objective, Slope
 
-
 Evaluated = TypeVar("Evaluated", bound=Slope)
 
 
 @dataclass(frozen=True)
 class FirstStep(Likelihood):
-    """The quadratic whose minimum is the first scoring step from mu = start(y, w): (W, working response) of R's glm.fit.
+    """The quadratic whose minimum is the first scoring step from mu = start(y, w).
 
-    y holds two columns here: the working response link(mu) and the working weight.
+    y holds two columns here: the working response and the working weight of R's glm.fit.
     """
 
     predictors = ("mean",)
@@ -89,7 +88,7 @@ def intercept_theta(objective: Objective, family: Family) -> Tensor:
 
 @dataclass(frozen=True)
 class Start:
-    """Where a fit begins: the user's coefficients, or the first scoring step, or the mean where that leaves the domain."""
+    """Where a fit begins: the user's coefficients, or the first scoring step, or where that fails the mean."""
 
     family: Family
     given: Tensor | None = None  # (p,), inner order

@@ -1,0 +1,46 @@
+"""Tidy frames of a fit, named as R's broom names them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from torchglm.inference import criteria, hypotheses
+from torchglm.inference.record import Record
+
+
+def tidy(record: Record, *, exponentiate: bool, conf_int: bool, level: float) -> pd.DataFrame:
+    """One row a coefficient: term, estimate, std.error, statistic, p.value, and conf.low, conf.high on request.
+
+    Source: broom::tidy.glm, whose standard errors stay on the link scale when estimates are exponentiated.
+    """
+    estimate, error = record.numbers.theta.numpy(), record.standard_errors.numpy()
+    statistic = estimate / error
+    columns = {"estimate": estimate, "std.error": error, "statistic": statistic}
+    columns["p.value"] = hypotheses.p_values(record, statistic)
+    if conf_int:
+        half = hypotheses.quantile(record, level) * error
+        columns["conf.low"], columns["conf.high"] = estimate - half, estimate + half
+    if exponentiate:
+        for name in ("estimate", "conf.low", "conf.high"):
+            if name in columns:
+                columns[name] = np.exp(columns[name])
+    return pd.DataFrame({"term": list(record.names), **columns})
+
+
+def glance(record: Record) -> pd.DataFrame:
+    """One row: null.deviance, df.null, logLik, AIC, BIC, deviance, df.residual, nobs.
+
+    Source: broom::glance.glm.
+    """
+    row = {
+        "null.deviance": record.numbers.null.deviance,
+        "df.null": record.facts.n - float(record.schema.has_intercept),
+        "logLik": record.log_likelihood,
+        "AIC": criteria.aic(record),
+        "BIC": criteria.bic(record),
+        "deviance": record.numbers.totals.deviance,
+        "df.residual": record.df_resid,
+        "nobs": record.facts.n,
+    }
+    return pd.DataFrame([row])
