@@ -118,7 +118,7 @@ def from_arrays(
 ) -> tuple[str, dict[str, Any]]:
     """Formula and data of a matrix and a response, for those who have no formula: `glm(*from_arrays(X, y), "poisson")`.
 
-    Shapes: X (n, p) array, tensor or DataFrame, never copied; y (n,). Names: the frame's columns (x0, x1 for numbers), or x1 .. xp.
+    Shapes: X (n, p) array, tensor or DataFrame, never copied; y (n,). Names: the frame's columns, or x1 .. xp.
     Raises: DataError for another shape; OptionError for names that do not fit.
     """
     if isinstance(X, pd.DataFrame):

@@ -364,7 +364,7 @@ class Fit:
         numbers = self.record.numbers
         if not isinstance(numbers, Computed):
             raise OptionError("This fit was loaded without its data: its covariance is the one it was saved with.")
-        kind = resolve_covariance(covariance, None)
+        kind = resolve_covariance(covariance, numbers.estimate.prepared.weights)
         facts = replace(self.record.facts, covariance_note=kind.note)
         return replace(self, record=replace(self.record, facts=facts, numbers=replace(numbers, covariance_kind=kind)))
 
@@ -377,6 +377,12 @@ class Fit:
     def __repr__(self) -> str:
         facts: Facts = self.record.facts
         return f"<Fit {facts.formula or facts.response}: {self.family.name}, {len(self.record.names)} coefficients>"
+
+    def __copy__(self) -> Fit:
+        return self
+
+    def __deepcopy__(self, memo: Mapping[int, Any]) -> Fit:
+        return self
 
     def __getstate__(self) -> Mapping[str, Any]:
         from torchglm.saving import stored

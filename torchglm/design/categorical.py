@@ -154,7 +154,7 @@ def _contrast(contrasts: Any) -> Contrasts:
         raise FormulaError(
             f"Contrasts are objects such as formulaic's contr.sum, or a matrix with one row a level; got {contrasts!r}."
         )
-    return contrasts if isinstance(contrasts, Contrasts) else CustomContrasts(contrasts)
+    return contrasts if isinstance(contrasts, Contrasts) else CustomContrasts(contrasts)  # pyright: ignore[reportArgumentType]
 
 
 def _selection(contrast: Contrasts, fields: list[Any], levels: list[Any], reduced: bool) -> Coding | None:

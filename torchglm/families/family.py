@@ -132,6 +132,12 @@ class Family(ABC):
         """The family whose variance function and deviance these are; itself, unless it borrows them."""
         return self
 
+    def mean(self, eta: Tensor) -> Tensor:
+        """The mean at eta; NaN where link and family leave none, as below zero of a gamma's inverse link."""
+        mu = self.link.inverse(eta)
+        inside = self.link.eta_domain.closure().contains(eta) & self.mean_domain.closure().contains(mu)
+        return torch.where(inside, mu, torch.nan)
+
     def with_link(self, link: str | Link | type[Link]) -> Self:
         """The same family with another link."""
         return dataclasses.replace(self, link=link)

@@ -71,7 +71,7 @@ class Estimate:
     @cached_property
     def totals(self) -> Totals:
         """Deviance, X2 and log-likelihood, from one pass."""
-        return totals(self.objective, self.solution.theta, self.family, self.prepared.weights)
+        return totals(self.objective, self.solution.theta, self.family, self.prepared.weights, self.solution)
 
     @cached_property
     def null(self) -> Totals:

@@ -115,7 +115,7 @@ def _standard_errors(record: Record, columns: Any, n: int) -> Tensor:
 def shown(record: Record, linear: Linear, asked: Asked) -> pd.Series | pd.DataFrame:
     """The prediction as it is returned."""
     link = record.family.link
-    center = linear.eta if asked.scale == "link" else link.inverse(linear.eta)
+    center = linear.eta if asked.scale == "link" else record.family.mean(linear.eta)
     columns = {"predicted": center}
     if asked.se:
         assert linear.se is not None
@@ -138,12 +138,17 @@ def _interval(record: Record, linear: Linear, asked: Asked) -> tuple[Tensor, Ten
         return prediction_interval(record, linear.eta, linear.se, asked.level)
     half = quantile(record, asked.level) * linear.se
     low, high = linear.eta - half, linear.eta + half
-    if asked.scale == "response":
-        low, high = _mapped(record, low), _mapped(record, high)
-    return torch.minimum(low, high), torch.maximum(low, high)
+    return (low, high) if asked.scale == "link" else _mapped(record, low, high)
 
 
-def _mapped(record: Record, eta: Tensor) -> Tensor:
-    """The mean at an end of an interval; NaN outside of the link's domain: the interval is not bounded there."""
-    link = record.family.link
-    return torch.where(link.eta_domain.closure().contains(eta), link.inverse(eta), torch.nan)
+def _mapped(record: Record, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """The means at both ends of an interval of eta, in order; an end that leaves the domain is the domain's own."""
+    family = record.family
+    if family.link.decreasing:
+        low, high = high, low
+    ends = family.mean_domain
+    below, above = family.mean(low), family.mean(high)
+    return (
+        torch.where(torch.isnan(below) & ~torch.isnan(low), ends.lower, below),
+        torch.where(torch.isnan(above) & ~torch.isnan(high), ends.upper, above),
+    )

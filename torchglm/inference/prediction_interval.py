@@ -90,7 +90,7 @@ def prediction_interval(record: Record, eta: Tensor, se: Tensor, level: float) -
         return eta - half, eta + half
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
     shifted = eta[:, None] + se[:, None] * torch.from_numpy(nodes)
-    mu = family.link.inverse(shifted).numpy()
+    mu = family.mean(shifted).numpy()
     share = weights / weights.sum()
     cdf = DISTRIBUTIONS[family.name]
 
@@ -99,12 +99,14 @@ def prediction_interval(record: Record, eta: Tensor, se: Tensor, level: float) -
 
     whole = family.name in WHOLE
     ends = [_quantile(mixture, chance, mu, whole) for chance in (0.5 - level / 2.0, 0.5 + level / 2.0)]
-    return torch.from_numpy(ends[0]), torch.from_numpy(ends[1])
+    unbounded = torch.from_numpy(np.isnan(mu).any(1))  # a mean this uncertain leaves the domain
+    low, high = (torch.from_numpy(end).masked_fill(unbounded, torch.nan) for end in ends)
+    return low, high
 
 
 def _quantile(cdf: Callable[[Any], Any], chance: float, mu: Any, whole: bool) -> Any:
     """The smallest y with cdf(y) >= chance: bracketed by doubling, then bisected; whole numbers for counts."""
-    low, high = np.full(len(mu), -1.0), np.maximum(mu.max(1), 1.0)
+    low, high = np.full(len(mu), -1.0), np.fmax(np.nan_to_num(mu).max(1), 1.0)
     for _ in range(200):
         short = cdf(high) < chance
         if not short.any():

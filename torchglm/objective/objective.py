@@ -115,10 +115,10 @@ class Objective:
 
         def row_sums(block: Block) -> Sums:
             nll, gradient = self.likelihood.slope(block.y, self.predictors(block, raw))
-            return Sums({"value": _total(nll, block.weight), **_gradients(block, gradient)})
+            return Sums({"value": _total(nll, block.weight), **gradient_sums(block, gradient)})
 
         sums = self._sum(row_sums)
-        return Slope(float(sums["value"]), self._gradient(sums))
+        return Slope(float(sums["value"]), self.collapse_gradient(sums))
 
     def quadratic(self, theta: Tensor, *, information: Information = "expected") -> Quadratic:
         """Value, gradient and factored curvature: one pass, and an orthogonal one where digits are short."""
@@ -136,13 +136,13 @@ class Objective:
                     "pearson": _total(pearson, block.weight),
                     "length": torch.dot(w, z[:, 0].square()),
                     "total": w.sum(),
-                    **_gradients(block, terms.gradient),
+                    **gradient_sums(block, terms.gradient),
                     **block.columns[0].gram(w, block.scratch[0]),
                 }
             )
 
         sums = self._sum(row_sums)
-        gradient = self._gradient(sums)
+        gradient = self.collapse_gradient(sums)
         curvature = factor(self.layout, sums, sums["total"])
         step = None
         if curvature.smallest_pivot < ENOUGH_DIGITS and not curvature.indefinite and self._affords_root:
@@ -172,11 +172,11 @@ class Objective:
             w = h if block.weight is None else h * block.weight
             pearson = self._pearson(block.y, z, terms, "expected")
             squares = {"squares": block.columns[0].squares(w), "pearson": _total(pearson, block.weight)}
-            return Sums({"value": _total(terms.nll, block.weight), **_gradients(block, terms.gradient), **squares})
+            return Sums({"value": _total(terms.nll, block.weight), **gradient_sums(block, terms.gradient), **squares})
 
         sums = self._sum(row_sums)
         diagonal = self.design.columns[0].collapse_squares(sums["squares"])
-        return Diagonal(float(sums["value"]), self._gradient(sums), diagonal, float(sums["pearson"]))
+        return Diagonal(float(sums["value"]), self.collapse_gradient(sums), diagonal, float(sums["pearson"]))
 
     def curvature_product(self, theta: Tensor, v: Tensor) -> Tensor:
         """H v (p,) of the observed information, without (p, p): one pass."""
@@ -185,9 +185,9 @@ class Objective:
         def row_sums(block: Block) -> Sums:
             terms = self.likelihood.expand(block.y, self.predictors(block, raw), information="observed")
             along = block.columns[0].matvec(raw_v[0])
-            return Sums(_gradients(block, (terms.curvature[:, 0, 0] * along)[:, None]))
+            return Sums(gradient_sums(block, (terms.curvature[:, 0, 0] * along)[:, None]))
 
-        return self._gradient(self._sum(row_sums))
+        return self.collapse_gradient(self._sum(row_sums))
 
     @property
     def _affords_root(self) -> bool:
@@ -214,7 +214,8 @@ class Objective:
             return torch.zeros_like(root[0, :-1])
         return self.layout.centers.square() * root[:, 0].square().sum()  # the constant's own length
 
-    def _gradient(self, sums: Sums) -> Tensor:
+    def collapse_gradient(self, sums: Sums) -> Tensor:
+        """(p,) from the raw sums of `gradient_sums`."""
         return torch.cat([c.collapse(sums[f"gradient {k}"]) for k, c in enumerate(self.design.columns)])
 
 
@@ -222,7 +223,7 @@ def _total(rows: Tensor, weight: Tensor | None) -> Tensor:
     return rows.sum() if weight is None else torch.dot(rows, weight)
 
 
-def _gradients(block: Block, gradient: Tensor) -> dict[str, Tensor]:
+def gradient_sums(block: Block, gradient: Tensor) -> dict[str, Tensor]:
     """Raw gradient sums of each predictor, from row gradients (rows, q)."""
     if block.weight is not None:
         gradient = gradient * block.weight[:, None]
