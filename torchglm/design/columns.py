@@ -143,15 +143,26 @@ class RowColumns:
         if self.whole.constant:
             sums["first"] = self.rmatvec(w)
         if self.dense is not None:
-            weighted = torch.mul(self.dense, w, out=weighted)
-            sums["dense"] = weighted @ self.dense.T
-            for i, part in enumerate(self.coded):
-                sums[f"cross {i}"] = part.cross(weighted)
+            sums |= self._dense_gram(self.dense, w, weighted)
         for i, part in enumerate(self.coded):
             for j in range(i, len(self.coded)):
                 pair = part.diagonal if (i, j) in self.whole.same_codes else part.table
                 sums[f"table {i} {j}"] = pair(w, self.coded[j])
         return sums
+
+    def _dense_gram(self, dense: Tensor, w: Tensor, weighted: Tensor | None) -> dict[str, Tensor]:
+        """The blocks of dense columns, a few rows at a time, so that the weighted copy stays in the cache."""
+        if weighted is None:
+            weighted = torch.empty_like(dense)
+        size = max(weighted.shape[1], 1)
+        gram = torch.zeros(len(dense), len(dense), dtype=torch.float64, device=dense.device)
+        cross: list[Tensor] = []
+        for start in range(0, self.rows, size):
+            rows = dense[:, start : start + size]
+            copy = torch.mul(rows, w[start : start + size], out=weighted[:, : rows.shape[1]])
+            gram.addmm_(copy, rows.T)
+            cross = [part.cross(copy) for part in self.coded]  # with factors, `weighted` holds all rows at once
+        return {"dense": gram, **{f"cross {i}": sums for i, sums in enumerate(cross)}}
 
     def model_matrix(self) -> Tensor:
         """These rows written out, (rows, width), coefficients in the inner order."""

@@ -17,7 +17,8 @@ from torchglm.numerics.sums import Sums
 BLOCK_ENTRIES = 1_500_000  # of the dense columns: large enough that calls cost little, and near the cache
 ONE_RANK = Ranks()
 SMALLEST_BLOCK, LARGEST_BLOCK = 8_192, 131_072
-SAMPLE_STRETCHES = 16
+STRETCH_ROWS, FEWEST_STRETCHES, MOST_STRETCHES = 8_192, 3, 8
+WEIGHTED_ROWS = 16_384  # of the weighted copy in a curvature: fresh memory costs 1 ms a MB to touch
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,12 @@ class Design:
     offsets: tuple[Tensor | None, ...] = (None,)
     weight: Tensor | None = None
     ranks: Ranks = ONE_RANK
+    spans: tuple[tuple[int, int], ...] | None = None  # the stretches of rows looked at; None for all
 
     @property
     def n(self) -> int:
-        """How many rows this rank holds."""
-        return len(self.y)
+        """How many rows this rank looks at."""
+        return len(self.y) if self.spans is None else sum(stop - start for start, stop in self.spans)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -57,19 +59,21 @@ class Design:
 
     def blocks(self, rows: int | None = None) -> Iterator[Block]:
         """This rank's rows, in order. The scratch is reused: a block is dead when the next one comes."""
-        size = min(rows or self.block_rows, max(self.n, 1))
+        spans = self.spans or ((0, len(self.y)),)
+        size = min(rows or self.block_rows, max(stop - start for start, stop in spans))
         gathered = [self._room(c, 0 if c.dense.is_view else size) for c in self.columns]
-        weighted = [self._room(c, size) for c in self.columns]
-        for start in range(0, self.n, size):
-            stop = min(start + size, self.n)
-            yield Block(
-                start,
-                self.y[start:stop].to(torch.float64),
-                tuple(c.rows(start, stop, room) for c, room in zip(self.columns, gathered, strict=True)),
-                tuple(None if o is None else o[start:stop] for o in self.offsets),
-                None if self.weight is None else self.weight[start:stop],
-                tuple(room[:, : stop - start] for room in weighted),
-            )
+        weighted = [self._room(c, size if c.coded else min(size, WEIGHTED_ROWS)) for c in self.columns]
+        for first, last in spans:
+            for start in range(first, last, size):
+                stop = min(start + size, last)
+                yield Block(
+                    start,
+                    self.y[start:stop].to(torch.float64),
+                    tuple(c.rows(start, stop, room) for c, room in zip(self.columns, gathered, strict=True)),
+                    tuple(None if o is None else o[start:stop] for o in self.offsets),
+                    None if self.weight is None else self.weight[start:stop],
+                    tuple(weighted),
+                )
 
     def _room(self, columns: Columns, rows: int) -> Tensor:
         return torch.empty(columns.dense.width, rows, dtype=torch.float64, device=self.y.device)
@@ -135,11 +139,17 @@ class Design:
         )
 
     def sample(self, rows: int) -> Design:
-        """About `rows` rows as stretches spread evenly over the data, so that sorted data are seen whole."""
-        length = rows // SAMPLE_STRETCHES
-        starts = torch.linspace(0, self.n - length, SAMPLE_STRETCHES, dtype=torch.float64).to(torch.int64)
-        index = (starts[:, None] + torch.arange(length)).reshape(-1)
-        return self.take(index.to(self.y.device))
+        """About `rows` of the rows, as stretches spread evenly over the data, so that sorted data are seen whole.
+
+        Nothing is copied. A sample of a sample shortens its stretches.
+        """
+        if self.spans is not None:
+            length = rows // len(self.spans)
+            return replace(self, spans=tuple((start, min(start + length, stop)) for start, stop in self.spans))
+        count = min(max(rows // STRETCH_ROWS, FEWEST_STRETCHES), MOST_STRETCHES)
+        length = rows // count
+        starts = [int(k * (self.n - length) / (count - 1)) for k in range(count)]
+        return replace(self, spans=tuple((start, start + length) for start in starts))
 
     def minibatches(self, rows: int, seed: int) -> Iterator[Design]:
         """Every row once, in random order, `rows` at a time; the last one may be shorter."""

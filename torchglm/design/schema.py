@@ -130,8 +130,9 @@ class _Builder:
         places.append(torch.tensor([place for _, place in self.products], dtype=torch.int64))
         places.extend(place for _, place in self.coded)
         products = tuple(product for product, _ in self.products)
-        centers = choose_centers(products, self.rows, center and self.constant is not None)
-        dense = Dense(products, centers, even_table(products))
+        table = even_table(products)
+        centers = choose_centers(products, table, self.rows, center and self.constant is not None)
+        dense = Dense(products, centers, table)
         return Columns(self.constant is not None, dense, tuple(part for part, _ in self.coded), torch.cat(places))
 
     def _add(self, piece: Piece, scale: float) -> None:
@@ -201,18 +202,19 @@ def _places(widths: list[int], strides: list[int]) -> Tensor:
     return places
 
 
-def choose_centers(products: tuple[Product, ...], rows: int, wanted: bool) -> Tensor:
+def choose_centers(products: tuple[Product, ...], table: Tensor | None, rows: int, wanted: bool) -> Tensor:
     """(width,) what to subtract: the mean of a few stretches of rows where it is far from zero, else nothing."""
-    centers = torch.zeros(len(products), dtype=torch.float64)
-    if not wanted or not rows:
-        return centers
+    if not wanted or not rows or not products:
+        return torch.zeros(len(products), dtype=torch.float64)
     starts = sorted({int(k * max(rows - STRETCH, 0) / (STRETCHES - 1)) for k in range(STRETCHES)})
-    for j, product in enumerate(products):
-        seen = torch.cat([rows_product([c[start : start + STRETCH] for c in product]) for start in starts])
-        mean, spread = float(seen.mean()), float(seen.std(correction=0))
-        if abs(mean) > CENTER_WHEN * spread:
-            centers[j] = mean
-    return centers
+    if table is not None:
+        seen = torch.cat([table[:, start : start + STRETCH] for start in starts], dim=1).to(torch.float64)
+    else:
+        seen = torch.stack(
+            [torch.cat([rows_product([c[s : s + STRETCH] for c in product]) for s in starts]) for product in products]
+        )
+    mean, spread = seen.mean(1), seen.std(1, correction=0)
+    return torch.where(mean.abs() > CENTER_WHEN * spread, mean, 0.0)
 
 
 def even_table(products: tuple[Product, ...]) -> Tensor | None:

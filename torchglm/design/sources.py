@@ -21,6 +21,9 @@ from torchglm.errors import DataError, UnknownNameError, did_you_mean
 KINDS = "a pandas or polars DataFrame, a pyarrow Table, a dict of arrays or tensors, or the path of a Parquet file"
 
 
+PLAIN = tuple(map(np.dtype, ("float64", "float32", "int64", "int32", "bool")))  # nothing to settle about them
+
+
 @dataclass(frozen=True)
 class Source:
     """A table: names, a number of rows, an index, and columns as pandas Series on request."""
@@ -138,6 +141,8 @@ def as_series(values: Any, name: str, index: pd.Index) -> pd.Series:
         series = values.to_pandas()
     else:
         series = pd.Series(values, copy=False)
+    if series.dtype in PLAIN and isinstance(values, pd.Series):
+        return series if len(series) == len(index) and series.index.is_(index) else series.set_axis(index)
     if str(series.dtype).startswith("dictionary<"):  # arrow's categories inside a pandas frame
         series = pd.Series(series.array.__arrow_array__().to_pandas())  # type: ignore[attr-defined]
     if series.index is not index and len(series) == len(index):

@@ -81,7 +81,8 @@ class Objective:
         """The same function on other rows, whose passes count by themselves."""
         return replace(self, design=design, meter=Meter())
 
-    def _sum(self, row_sums: Callable[[Block], Sums]) -> Sums:
+    def sum(self, row_sums: Callable[[Block], Sums]) -> Sums:
+        """One metered pass over the rows."""
         self.meter.passes += 1
         return self.design.sum(row_sums)
 
@@ -107,7 +108,7 @@ class Objective:
             each = [_total(self.likelihood.nll(block.y, self.predictors(block, raw)), block.weight) for raw in raws]
             return Sums({"value": torch.stack(each)})
 
-        return self._sum(row_sums)["value"]
+        return self.sum(row_sums)["value"]
 
     def slope(self, theta: Tensor) -> Slope:
         """Value and gradient: one cheap pass."""
@@ -117,7 +118,7 @@ class Objective:
             nll, gradient = self.likelihood.slope(block.y, self.predictors(block, raw))
             return Sums({"value": _total(nll, block.weight), **gradient_sums(block, gradient)})
 
-        sums = self._sum(row_sums)
+        sums = self.sum(row_sums)
         return Slope(float(sums["value"]), self.collapse_gradient(sums))
 
     def quadratic(self, theta: Tensor, *, information: Information = "expected") -> Quadratic:
@@ -141,7 +142,7 @@ class Objective:
                 }
             )
 
-        sums = self._sum(row_sums)
+        sums = self.sum(row_sums)
         gradient = self.collapse_gradient(sums)
         curvature = factor(self.layout, sums, sums["total"])
         step = None
@@ -174,7 +175,7 @@ class Objective:
             squares = {"squares": block.columns[0].squares(w), "pearson": _total(pearson, block.weight)}
             return Sums({"value": _total(terms.nll, block.weight), **gradient_sums(block, terms.gradient), **squares})
 
-        sums = self._sum(row_sums)
+        sums = self.sum(row_sums)
         diagonal = self.design.columns[0].collapse_squares(sums["squares"])
         return Diagonal(float(sums["value"]), self.collapse_gradient(sums), diagonal, float(sums["pearson"]))
 
@@ -187,7 +188,7 @@ class Objective:
             along = block.columns[0].matvec(raw_v[0])
             return Sums(gradient_sums(block, (terms.curvature[:, 0, 0] * along)[:, None]))
 
-        return self.collapse_gradient(self._sum(row_sums))
+        return self.collapse_gradient(self.sum(row_sums))
 
     @property
     def _affords_root(self) -> bool:

@@ -14,6 +14,7 @@ from torchglm.solvers.solver import MANY_ROWS, Solution, Solver, State, Stop, ce
 from torchglm.solvers.start import Start
 
 SAMPLE_ROWS = 65_536
+FEWEST_ROWS = 8_192  # of a sample of the sample: below, its blocks cost as much as the sample's
 SAMPLE_STEP = 0.1  # standard errors of the sample: far below its own distance from the optimum of all rows
 ROWS_PER_COEFFICIENT = 50  # a sample's curvature is good to sqrt(p / rows): below, it is not worth reusing
 NEAR = 1e-6  # standard errors: from here an exact curvature is not worth its pass
@@ -75,7 +76,7 @@ class IRLS(Solver, name="irls"):
     def _coarse(self, sample: Objective, start: Start) -> Start:
         """A start for the sample from a sample of its own, where that is large enough to tell something."""
         rows = sample.design.n // 4
-        if rows < ROWS_PER_COEFFICIENT * sample.layout.width:
+        if rows < max(ROWS_PER_COEFFICIENT * sample.layout.width, FEWEST_ROWS):
             return start
         found = self._optimum_of(sample.on(sample.design.sample(rows)), start)
         usable = found.status.converged and math.isfinite(float(sample.values(found.theta[:, None])[0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -14,35 +14,11 @@ from torchglm.design.block import Block
 from torchglm.design.design import Design
 from torchglm.errors import DomainError
 from torchglm.families.family import Family
-from torchglm.families.likelihood import Likelihood, RowTerms
 from torchglm.numerics.sums import Sums
-from torchglm.objective.objective import Objective, Slope
+from torchglm.objective.curvature import factor
+from torchglm.objective.objective import Objective, Slope, gradient_sums
 
 Evaluated = TypeVar("Evaluated", bound=Slope)
-
-
-@dataclass(frozen=True)
-class FirstStep(Likelihood):
-    """The quadratic whose minimum is the first scoring step from mu = start(y, w).
-
-    y holds two columns here: the working response and the working weight of R's glm.fit.
-    """
-
-    predictors = ("mean",)
-
-    def nll(self, y: Tensor, z: Tensor) -> Tensor:
-        """w (g(mu) - eta)^2 / 2."""
-        return 0.5 * y[:, 1] * (y[:, 0] - z[:, 0]).square()
-
-    def expand(self, y: Tensor, z: Tensor, *, information: str = "expected") -> RowTerms:
-        """Its row terms: the curvature is the working weight."""
-        residual = z[:, 0] - y[:, 0]
-        gradient = y[:, 1] * residual
-        return RowTerms(0.5 * gradient * residual, gradient[:, None], y[:, 1, None, None])
-
-    def mean(self, z: Tensor) -> Tensor:
-        """eta itself."""
-        return z[:, 0]
 
 
 def first_theta(objective: Objective, family: Family) -> Tensor | None:
@@ -50,19 +26,33 @@ def first_theta(objective: Objective, family: Family) -> Tensor | None:
 
     Source: the first iteration of stats::glm.fit from `mustart`.
     """
-    design, link = objective.design, family.link
-    y = design.y.to(torch.float64)
-    weight = torch.ones_like(y) if design.weight is None else design.weight
-    mu = family.start(y, weight)
-    eta = link.link(mu)
-    slope = link.derivative(eta)
-    working = slope.square() / family.variance(mu)
-    good = torch.isfinite(eta) & torch.isfinite(working) & family.mean_domain.contains(mu) & (working > 0)
-    if not bool(good.all()):
+    zero = torch.zeros(objective.layout.width, dtype=torch.float64, device=objective.design.y.device)
+    raw, link = objective.raw(zero), family.link
+
+    def row_sums(block: Block) -> Sums:
+        """The least-squares sums of the working response and weights at the starting means."""
+        w = torch.ones_like(block.y) if block.weight is None else block.weight
+        mu = family.start(block.y, w)
+        eta = link.link(mu)
+        slope = link.derivative(eta)
+        working = slope.square() / family.variance(mu)
+        good = torch.isfinite(eta) & torch.isfinite(working) & family.mean_domain.contains(mu) & (working > 0)
+        gap = eta + (block.y - mu) / slope - objective.predictors(block, raw)[:, 0]
+        heavy = working * w
+        return Sums(
+            {
+                "bad": (~good).sum().to(torch.float64),
+                "total": heavy.sum(),
+                **gradient_sums(block, (-working * gap)[:, None]),
+                **block.columns[0].gram(heavy, block.scratch[0]),
+            }
+        )
+
+    sums = objective.sum(row_sums)
+    if float(sums["bad"]) > 0.0:
         return None
-    target = torch.stack([eta + (y - mu) / slope, working], dim=1)
-    zero = torch.zeros(objective.layout.width, dtype=torch.float64, device=design.y.device)
-    return Objective(replace(design, y=target), FirstStep(), objective.meter).quadratic(zero).step
+    curvature = factor(objective.layout, sums, sums["total"])
+    return curvature.solve(-objective.collapse_gradient(sums))
 
 
 def mean_response(design: Design) -> Tensor:
