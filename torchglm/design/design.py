@@ -141,7 +141,8 @@ class Design:
     def sample(self, rows: int) -> Design:
         """About `rows` of the rows, as stretches spread evenly over the data, so that sorted data are seen whole.
 
-        Nothing is copied. A sample of a sample shortens its stretches.
+        Numeric columns are looked at where they lie, and a sample of a sample shortens its stretches. With factors
+        the stretches are copied together: their cross tables are added up once a block, whatever its rows.
         """
         if self.spans is not None:
             length = rows // len(self.spans)
@@ -149,6 +150,9 @@ class Design:
         count = min(max(rows // STRETCH_ROWS, FEWEST_STRETCHES), MOST_STRETCHES)
         length = rows // count
         starts = [int(k * (self.n - length) / (count - 1)) for k in range(count)]
+        if any(c.coded for c in self.columns):
+            index = torch.cat([torch.arange(start, start + length) for start in starts])
+            return self.take(index.to(self.y.device))
         return replace(self, spans=tuple((start, start + length) for start in starts))
 
     def minibatches(self, rows: int, seed: int) -> Iterator[Design]:

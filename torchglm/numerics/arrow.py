@@ -10,6 +10,7 @@ The Schur complement S - B' D^-1 B is k x k, so a factor of m levels costs m k^2
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -25,21 +26,29 @@ class Arrow(Factored):
     diagonal: Tensor  # (m,)
     cross: Tensor  # (m, k)
     head_lengths: Tensor  # (k,) sqrt(diag(S))
-    aliased: Tensor
     smallest_pivot: float
     indefinite: bool = False
 
+    @cached_property
+    def aliased(self) -> Tensor:
+        """Levels without rows, and what the Schur complement leaves out."""
+        return torch.cat([self.schur.aliased, self.diagonal <= 0])
+
+    @cached_property
+    def _reciprocal(self) -> Tensor:
+        return reciprocal(self.diagonal)
+
     @property
     def _ratio(self) -> Tensor:
-        return self.cross / self.diagonal[:, None]  # D^-1 B
+        return self.cross * self._reciprocal[:, None]  # D^-1 B
 
     def solve(self, g: Tensor) -> Tensor:
         """H^-1 g by elimination and back-substitution."""
         k = len(self.schur.scale)
-        diagonal = self.diagonal if g.dim() == 1 else self.diagonal[:, None]
-        head, tail = g[:k], g[k:] / diagonal
-        x = self.schur.solve(head - self.cross.T @ tail)
-        return torch.cat([x, tail - (self.cross @ x) / diagonal])
+        shrink = self._reciprocal if g.dim() == 1 else self._reciprocal[:, None]
+        tail = g[k:] * shrink
+        x = self.schur.solve(g[:k] - self.cross.T @ tail)
+        return torch.cat([x, tail - (self.cross @ x) * shrink])
 
     def inverse(self) -> Tensor:
         """H^-1 written out: (k + m)^2 numbers."""
@@ -47,18 +56,18 @@ class Arrow(Factored):
         ratio = self._ratio
         off = -(ratio @ head)
         tail = -(off @ ratio.T)
-        tail.diagonal().add_(1.0 / self.diagonal)
+        tail.diagonal().add_(self._reciprocal)
         return torch.cat([torch.cat([head, off.T], dim=1), torch.cat([off, tail], dim=1)])
 
     def inverse_diagonal(self) -> Tensor:
         """diag(H^-1): the tail is 1/D + rowwise (D^-1 B) Schur^-1 (D^-1 B)'."""
         head = self.schur.inverse()
         ratio = self._ratio
-        return torch.cat([head.diagonal(), 1.0 / self.diagonal + ((ratio @ head) * ratio).sum(1)])
+        return torch.cat([head.diagonal(), self._reciprocal + ((ratio @ head) * ratio).sum(1)])
 
     def logdet(self) -> float:
         """log det H = log det D + log det Schur."""
-        return float(self.diagonal.log().sum()) + self.schur.logdet()
+        return float(self.diagonal[self.diagonal > 0].log().sum()) + self.schur.logdet()
 
     @property
     def lengths(self) -> Tensor:
@@ -76,13 +85,18 @@ class Arrow(Factored):
         )
 
 
+def reciprocal(diagonal: Tensor) -> Tensor:
+    """1 / diagonal, and 0 for a level without rows."""
+    return torch.where(diagonal > 0, 1.0 / diagonal, 0.0)
+
+
 def factor_arrow(head: Tensor, cross: Tensor, diagonal: Tensor, order: Tensor) -> Arrow | None:
-    """The factored arrow, or None where it is rank deficient: only the full matrix knows which column came later."""
-    if not bool((diagonal > 0).all()):
+    """The factored arrow; None where columns span each other: only the full matrix knows which of them came later."""
+    if not bool((diagonal >= 0).all()):
         return None
-    schur = head - cross.T @ (cross / diagonal[:, None])
-    factored = factor_gram(schur, order, reference=head.diagonal())
-    if factored.indefinite or bool(factored.aliased.any()):
+    lengths = head.diagonal()
+    schur = head - cross.T @ (cross * reciprocal(diagonal)[:, None])
+    factored = factor_gram(schur, order, reference=torch.where(lengths > 0, lengths, 1.0), floor=0.0 * lengths)
+    if factored.indefinite or int(factored.aliased.sum()) > int((lengths <= 0).sum()):
         return None
-    aliased = torch.zeros(len(head) + len(diagonal), dtype=torch.bool, device=head.device)
-    return Arrow(factored, diagonal, cross, head.diagonal().sqrt(), aliased, factored.smallest_pivot)
+    return Arrow(factored, diagonal, cross, lengths.clamp(min=0.0).sqrt(), factored.smallest_pivot)

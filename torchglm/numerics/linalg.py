@@ -27,9 +27,13 @@ class Factored(ABC):
     `indefinite` that H is not positive semi-definite, and that its solves mean nothing.
     """
 
-    aliased: Tensor
     smallest_pivot: float
     indefinite: bool
+
+    @property
+    @abstractmethod
+    def aliased(self) -> Tensor:
+        """(p,) True for the columns left out."""
 
     @abstractmethod
     def solve(self, g: Tensor) -> Tensor:
@@ -69,9 +73,14 @@ class Triangular(Factored):
     lower: Tensor
     kept: Tensor | None  # (rank,) places, in the order of L; None: all, in place
     scale: Tensor
-    aliased: Tensor
+    left_out: Tensor  # (p,)
     smallest_pivot: float
     indefinite: bool = False
+
+    @property
+    def aliased(self) -> Tensor:
+        """The columns left out."""
+        return self.left_out
 
     def solve(self, g: Tensor) -> Tensor:
         """H^-1 g."""
@@ -136,13 +145,13 @@ def factor_gram(
     scale = torch.where(usable, diagonal, 1.0).rsqrt()
     correlation = gram * scale[:, None] * scale[None, :]
     new_share = torch.where(usable, diagonal / judged, 0.0)  # what the elimination left of a column
-    lower = cholesky(correlation)
-    if lower is not None and bool(usable.all()):
-        pivots = lower.diagonal().square() * new_share
-        smallest = float(pivots.min()) if len(pivots) else 1.0
+    kept = None if bool(usable.all()) else torch.nonzero(usable).flatten()  # a column without length is nobody's
+    lower = cholesky(correlation if kept is None else correlation[kept][:, kept])
+    if lower is not None:
+        shares = new_share if kept is None else new_share[kept]
+        smallest = float((lower.diagonal().square() * shares).min()) if len(lower) else 1.0
         if smallest > tolerance:
-            none = torch.zeros(len(scale), dtype=torch.bool, device=gram.device)
-            return Triangular(lower, None, scale, none, smallest)
+            return Triangular(lower, kept, scale, ~usable, smallest)
     return _factor_in_order(correlation, order, scale, new_share, tolerance, bool((diagonal < 0).any()))
 
 

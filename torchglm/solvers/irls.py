@@ -16,7 +16,7 @@ from torchglm.solvers.start import Start
 SAMPLE_ROWS = 65_536
 FEWEST_ROWS = 8_192  # of a sample of the sample: below, its blocks cost as much as the sample's
 SAMPLE_STEP = 0.1  # standard errors of the sample: far below its own distance from the optimum of all rows
-ROWS_PER_COEFFICIENT = 50  # a sample's curvature is good to sqrt(p / rows): below, it is not worth reusing
+ROWS_PER_COEFFICIENT = 100  # a sample's curvature is good to sqrt(p / rows): below, it is not worth reusing
 NEAR = 1e-6  # standard errors: from here an exact curvature is not worth its pass
 CRAWL = 0.3  # a scoring step that leaves more than this share of the distance is slower than Newton
 
