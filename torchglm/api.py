@@ -171,7 +171,7 @@ def _fit(
         solution = run(method, objective, begin, stop, bar)
     finally:
         bar.close()
-    estimate = Estimate(prepared, objective, solution, family)
+    estimate = Estimate(prepared, objective, solution, family, prepared.design.fingerprint())
     kind = resolve_covariance(covariance, prepared.weights)
     names = prepared.schema.names
     infinite = infinite_coefficients(estimate, names)

@@ -89,7 +89,22 @@ def learn(
     _refuse_unknown_contrasts(contrasts, learned)
     schema = Schema(parsed, learned, state, kept_values(caller, source.rows))
     _refuse_repeated_names(schema)
+    _refuse_constant_factors(schema)
     return schema, values, missing
+
+
+def _refuse_constant_factors(schema: Schema) -> None:
+    """Nothing, where every factor that is to be contrasted has two levels.
+
+    Raises: LevelError, as R's contrasts do.
+    """
+    for name, reduced in {choice for parts in schema.pieces for piece in parts for choice in piece}:
+        learned = schema.factors[name]
+        if reduced and isinstance(learned, Categorical) and len(learned.levels) == 1:
+            raise LevelError(
+                f"{name!r} has one level only, {learned.levels[0]!r}, in the rows used: there is nothing to contrast. "
+                "Leave it out of the formula."
+            )
 
 
 def apply(

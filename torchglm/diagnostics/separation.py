@@ -12,8 +12,6 @@ so the program runs in the null space of the others.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -26,6 +24,7 @@ from torchglm.objective.curvature import assemble
 SUSPICIOUS = 30.0  # standard errors per unit of a column, in link units, that ordinary data do not have
 DECIDED = 1e-6  # a row of information below this is at its end
 NULL = 1e-9  # relative eigenvalue below which rows leave a direction free
+VISIBLE = 1e-6  # share of the longest component of a direction
 LARGEST = 3_000  # coefficients
 
 
@@ -34,26 +33,38 @@ def infinite_coefficients(estimate: Estimate, names: tuple[str, ...]) -> dict[st
 
     Costs nothing unless a standard error is suspiciously large.
     """
-    if estimate.family.has_dispersion and not estimate.family.name.startswith("quasi"):
+    if not estimate.family.kernel.ends:
         return {}
     if estimate.layout.width > LARGEST or not _is_suspicious(estimate):
         return {}
     direction = recession(estimate)
     if direction is None:
         return {}
+    if estimate.solution.status.converged:
+        direction = _last_direction(estimate)
     return {name: "+" if d > 0 else "-" for name, d in zip(names, direction.tolist(), strict=True) if d != 0.0}
+
+
+def _last_direction(estimate: Estimate) -> Tensor:
+    """(p,) the direction in which the search went to infinity: there a Newton step has length one and never shrinks.
+
+    The program knows that there is a direction; of several it takes any.
+    """
+    point = estimate.solution.point
+    moved = estimate.layout.to_user(point.step).cpu() * _unit_lengths(estimate)
+    return torch.where(moved.abs() > VISIBLE * moved.abs().max(), moved, 0.0)
 
 
 def _is_suspicious(estimate: Estimate) -> bool:
     """Whether a coefficient's standard error, times its column's root mean square, is beyond what data leave open."""
     if not estimate.solution.status.converged:
         return True
-    lengths = _column_lengths(estimate)
+    lengths = _unit_lengths(estimate)
     size = estimate.unscaled_variances.nan_to_num(nan=0.0).clamp(min=0.0).sqrt() * lengths
     return bool((size > SUSPICIOUS).any())
 
 
-def _column_lengths(estimate: Estimate) -> Tensor:
+def _unit_lengths(estimate: Estimate) -> Tensor:
     """(p,) root mean square of each column over the rows where it is not zero, from the first block."""
     block = next(iter(estimate.objective.design.blocks()))
     columns = block.columns[0]
@@ -95,16 +106,16 @@ def recession(estimate: Estimate) -> Tensor | None:
         return None
     direction = estimate.layout.to_user(null @ torch.from_numpy(along).to(null.device)).cpu()
     unit = direction / (scale[estimate.layout.order].cpu())
-    return torch.where((unit.abs() > 1e-6 * unit.abs().max()) & ~estimate.aliased, direction, 0.0)
+    return torch.where((unit.abs() > VISIBLE * unit.abs().max()) & ~estimate.aliased, direction, 0.0)
 
 
 def _side(estimate: Estimate, y: Tensor) -> Tensor:
     """+1 where eta of a row can go to its upper end without loss, -1 to its lower, 0 where neither."""
     sign = -1.0 if estimate.family.link.decreasing else 1.0
-    lower = torch.where(y == 0.0, -sign, 0.0).to(torch.float64)
-    if math.isfinite(estimate.family.mean_domain.upper):
-        return torch.where(y == 1.0, sign, lower)
-    return lower
+    side = torch.zeros_like(y)
+    for end in estimate.family.kernel.ends:
+        side = torch.where(y == end, sign if end > 0.0 else -sign, side)
+    return side
 
 
 def _program(ended: np.ndarray) -> np.ndarray | None:

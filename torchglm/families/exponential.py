@@ -67,6 +67,7 @@ class Gaussian(Family, name="gaussian"):
 class Poisson(Family, name="poisson"):
     """V(mu) = mu."""
 
+    ends: ClassVar[tuple[float, ...]] = (0.0,)
     default_link: ClassVar[type[Link]] = Log
     canonical_link: ClassVar[type[Link] | None] = Log
     mean_domain: ClassVar[Interval] = POSITIVE
@@ -108,6 +109,7 @@ class Poisson(Family, name="poisson"):
 class Binomial(Family, name="binomial"):
     """V(mu) = mu (1 - mu); the response is a proportion, its weight the number of trials."""
 
+    ends: ClassVar[tuple[float, ...]] = (0.0, 1.0)
     default_link: ClassVar[type[Link]] = Logit
     canonical_link: ClassVar[type[Link] | None] = Logit
     mean_domain: ClassVar[Interval] = UNIT
@@ -190,6 +192,19 @@ class Gamma(Family, name="gamma", aliases=("Gamma",)):
         if deviance <= 0.0:
             return math.inf
         return saturated + sum_w * (_gamma_peak(sum_w / deviance) - 0.5)
+
+    def ml_dispersion(self, deviance: float, precision: Tensor, repeats: Tensor) -> float:
+        """1 / a, a the root of sum w (log(w a) - digamma(w a)) = D / 2, as MASS::gamma.dispersion."""
+
+        def excess(log_shape: float) -> float:
+            shape = precision * math.exp(log_shape)
+            return float((repeats * precision).dot(shape.log() - torch.digamma(shape))) - 0.5 * deviance
+
+        low, high = -40.0, 40.0  # falling in a: bisected on its log
+        for _ in range(200):
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if excess(middle) > 0.0 else (low, middle)
+        return math.exp(-0.5 * (low + high))
 
     def log_prob(self, y: Tensor, mu: Tensor, phi: float | Tensor = 1.0, w: Tensor | None = None) -> Tensor:
         shape = weight_or_one(w, y) / phi

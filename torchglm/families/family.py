@@ -49,6 +49,7 @@ class Family(ABC):
     mean_domain: ClassVar[Interval] = Identity.domain
     support: ClassVar[str] = ""
     canonical_link: ClassVar[type[Link] | None] = None  # where the expected information is the observed one
+    ends: ClassVar[tuple[float, ...]] = ()  # responses whose likelihood rises for ever as the mean goes to them
     has_dispersion: ClassVar[bool] = True
     has_likelihood: ClassVar[bool] = False
     counts_dispersion: ClassVar[bool] = False
@@ -109,6 +110,13 @@ class Family(ABC):
         Scale: nats; `saturated` is the sum of the rows of that method.
         """
         return saturated - 0.5 * deviance if self.has_likelihood else math.nan
+
+    def ml_dispersion(self, deviance: float, precision: Tensor, repeats: Tensor) -> float:
+        """The phi of highest likelihood at means of that deviance: D / n where rows are normal or inverse gaussian.
+
+        Shapes: precision weights and repetitions (rows,).
+        """
+        return deviance / float(repeats.sum())
 
     def log_prob(self, y: Tensor, mu: Tensor, phi: float | Tensor = 1.0, w: Tensor | None = None) -> Tensor:
         """The log density, or log probability, of each response.

@@ -20,6 +20,7 @@ from torchglm.numerics.special import kl_div, poisson_peak, standard_gamma
 class NegativeBinomial(Family, name="negative_binomial"):
     """V(mu) = mu + mu^2 / theta, with theta as in R's MASS: 1 / theta is the overdispersion."""
 
+    ends: ClassVar[tuple[float, ...]] = (0.0,)
     default_link: ClassVar[type[Link]] = Log
     mean_domain: ClassVar[Interval] = POSITIVE
     support: ClassVar[str] = "non-negative"

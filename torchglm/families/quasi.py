@@ -25,16 +25,8 @@ KERNELS: dict[str, type[Family]] = {
 
 
 @dataclass(frozen=True)
-class QuasiPoisson(Family, name="quasipoisson"):
-    """V(mu) = mu with an estimated dispersion."""
-
-    default_link: ClassVar[type[Link]] = Log
-    mean_domain: ClassVar[Interval] = POSITIVE
-    support: ClassVar[str] = "non-negative"
-
-    @cached_property
-    def kernel(self) -> Family:
-        return Poisson(self.link)
+class Borrowed(Family):
+    """A family whose variance function, deviance and start are those of its `kernel`."""
 
     def variance(self, mu: Tensor) -> Tensor:
         return self.kernel.variance(mu)
@@ -56,7 +48,20 @@ class QuasiPoisson(Family, name="quasipoisson"):
 
 
 @dataclass(frozen=True)
-class QuasiBinomial(Family, name="quasibinomial"):
+class QuasiPoisson(Borrowed, name="quasipoisson"):
+    """V(mu) = mu with an estimated dispersion."""
+
+    default_link: ClassVar[type[Link]] = Log
+    mean_domain: ClassVar[Interval] = POSITIVE
+    support: ClassVar[str] = "non-negative"
+
+    @cached_property
+    def kernel(self) -> Family:
+        return Poisson(self.link)
+
+
+@dataclass(frozen=True)
+class QuasiBinomial(Borrowed, name="quasibinomial"):
     """V(mu) = mu (1 - mu) with an estimated dispersion."""
 
     default_link: ClassVar[type[Link]] = Logit
@@ -67,27 +72,9 @@ class QuasiBinomial(Family, name="quasibinomial"):
     def kernel(self) -> Family:
         return Binomial(self.link)
 
-    def variance(self, mu: Tensor) -> Tensor:
-        return self.kernel.variance(mu)
-
-    def variance_derivative(self, mu: Tensor) -> Tensor:
-        return self.kernel.variance_derivative(mu)
-
-    def unit_deviance(self, y: Tensor, mu: Tensor) -> Tensor:
-        return self.kernel.unit_deviance(y, mu)
-
-    def nll(self, y: Tensor, mu: Tensor) -> Tensor:
-        return self.kernel.nll(y, mu)
-
-    def anscombe(self, y: Tensor, mu: Tensor) -> Tensor:
-        return self.kernel.anscombe(y, mu)
-
-    def start(self, y: Tensor, w: Tensor) -> Tensor:
-        return self.kernel.start(y, w)
-
 
 @dataclass(frozen=True, init=False)
-class Quasi(Family, name="quasi"):
+class Quasi(Borrowed, name="quasi"):
     """A variance function by its name: "constant", "mu", "mu(1-mu)", "mu^2" or "mu^3"."""
 
     # A response of 0 is welcome where V(0) = 0: the estimates exist, only the deviance of mu^2 and mu^3 is infinite.
@@ -106,21 +93,6 @@ class Quasi(Family, name="quasi"):
     @cached_property
     def kernel(self) -> Family:
         return KERNELS[self.variance_of](self.link)
-
-    def variance(self, mu: Tensor) -> Tensor:
-        return self.kernel.variance(mu)
-
-    def variance_derivative(self, mu: Tensor) -> Tensor:
-        return self.kernel.variance_derivative(mu)
-
-    def unit_deviance(self, y: Tensor, mu: Tensor) -> Tensor:
-        return self.kernel.unit_deviance(y, mu)
-
-    def nll(self, y: Tensor, mu: Tensor) -> Tensor:
-        return self.kernel.nll(y, mu)
-
-    def anscombe(self, y: Tensor, mu: Tensor) -> Tensor:
-        return self.kernel.anscombe(y, mu)
 
     def start(self, y: Tensor, w: Tensor) -> Tensor:
         # R's quasi: only what lies on the edge of the domain is moved off it.

@@ -25,6 +25,7 @@ NAMED: dict[float, type[Family]] = {0.0: Gaussian, 1.0: Poisson, 2.0: Gamma, 3.0
 class Tweedie(Family, name="tweedie"):
     """V(mu) = mu^power. No power strictly between 0 and 1 belongs to a distribution."""
 
+    ends: ClassVar[tuple[float, ...]] = (0.0,)
     default_link: ClassVar[type[Link]] = Log
     mean_domain: ClassVar[Interval] = POSITIVE
     support: ClassVar[str] = "non-negative (positive for a power of 2 or more)"

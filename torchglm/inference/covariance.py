@@ -17,6 +17,8 @@ from torch import Tensor
 
 from torchglm.design.block import Block
 from torchglm.design.weights import Frequency, Probability, Weights
+from torchglm.errors import OptionError
+from torchglm.families.likelihood import Information
 from torchglm.inference.estimate import Estimate
 from torchglm.numerics.registry import Registry
 from torchglm.numerics.sums import Sums
@@ -53,7 +55,11 @@ class CovarianceKind(ABC):
 class Model(CovarianceKind, name="model"):
     """phi times the inverse information, `expected` or `observed`."""
 
-    information: str = "expected"
+    information: Information = "expected"
+
+    def __post_init__(self) -> None:
+        if self.information not in ("expected", "observed"):
+            raise OptionError(f'information= is "expected" or "observed"; got {self.information!r}.')
 
     def matrix(self, estimate: Estimate, phi: float) -> Tensor:
         if self.information == "expected":
@@ -96,6 +102,11 @@ def sandwich(estimate: Estimate) -> Tensor:
     return out
 
 
+def inflation(n: float, df: float) -> float:
+    """n / df; NaN with no degrees of freedom left."""
+    return n / df if df > 0 else math.nan
+
+
 @dataclass(frozen=True)
 class HC0(CovarianceKind, name="HC0"):
     """White's sandwich, as sandwich::vcovHC(type = "HC0")."""
@@ -113,7 +124,7 @@ class HC1(CovarianceKind, name="HC1"):
     """White's sandwich times n / (n - rank), as sandwich::vcovHC(type = "HC1")."""
 
     def matrix(self, estimate: Estimate, phi: float) -> Tensor:
-        return sandwich(estimate) * (estimate.n / estimate.df_resid)
+        return sandwich(estimate) * inflation(estimate.n, estimate.df_resid)
 
     @property
     def note(self) -> str:
@@ -125,7 +136,7 @@ class Sampling(CovarianceKind, name="sampling"):
     """The sandwich of independently sampled rows, as survey::svyglm with ids = ~1."""
 
     def matrix(self, estimate: Estimate, phi: float) -> Tensor:
-        return sandwich(estimate) * (estimate.n / (estimate.n - 1.0))
+        return sandwich(estimate) * inflation(estimate.n, estimate.n - 1.0)
 
     @property
     def note(self) -> str:

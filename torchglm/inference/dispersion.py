@@ -7,6 +7,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
+
+from torchglm.design.weights import Frequency
 from torchglm.errors import OptionError
 from torchglm.families.family import Family
 from torchglm.inference.estimate import Estimate
@@ -73,8 +76,11 @@ class MaximumLikelihood(DispersionKind):
     """The phi of highest likelihood at theta."""
 
     def value(self, estimate: Estimate) -> float:
-        totals = estimate.totals
-        return estimate.family.ml_dispersion(totals.deviance, totals.n, totals.sum_weights)  # type: ignore[arg-type]
+        weights = estimate.prepared.weights
+        w = torch.ones(estimate.objective.design.n, dtype=torch.float64) if weights is None else weights.values.cpu()
+        ones = torch.ones_like(w)
+        precision, repeats = (ones, w) if isinstance(weights, Frequency) else (w, ones)
+        return estimate.family.ml_dispersion(estimate.totals.deviance, precision, repeats)
 
     @property
     def note(self) -> str:

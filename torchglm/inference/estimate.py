@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from torchglm.design.prepare import Prepared
+from torchglm.errors import DataError
 from torchglm.families.family import Family
 from torchglm.inference.totals import Totals, null_totals, totals
 from torchglm.numerics.linalg import Factored
@@ -26,6 +27,7 @@ class Estimate:
     objective: Objective
     solution: Solution
     family: Family
+    fingerprint: Tensor
 
     @cached_property
     def layout(self) -> Layout:
@@ -71,7 +73,19 @@ class Estimate:
     @cached_property
     def totals(self) -> Totals:
         """Deviance, X2 and log-likelihood, from one pass."""
-        return totals(self.objective, self.solution.theta, self.family, self.prepared.weights, self.solution)
+        self.refuse_changed_data()
+        return totals(self.objective, self.solution.theta, self.family, self.prepared.weights)
+
+    def refuse_changed_data(self) -> None:
+        """Nothing, where the data are still those of the fit: numeric columns are views that the user may write to.
+
+        Raises: DataError where a look at their rows (at all of them up to 100,000) shows other values.
+        """
+        if not torch.equal(self.objective.design.fingerprint(), self.fingerprint):
+            raise DataError(
+                "The data have been written over since the fit, so that what was not computed yet no longer can be. "
+                "Print the summary first, or fit a copy: glm(formula, data.copy())."
+            )
 
     @cached_property
     def null(self) -> Totals:
@@ -94,11 +108,6 @@ class Estimate:
         for place, direction in layout.shifted_constants():
             variances[place] = direction.dot(self.curvature.solve(direction))
         return variances.cpu().masked_fill(self.aliased, math.nan)
-
-    @cached_property
-    def log_likelihood(self) -> float:
-        """R's logLik."""
-        return self.totals.log_likelihood(self.family)
 
     def rows(self, values: Tensor) -> Tensor:
         """One value a row used -> one a row of the data, NaN where a row was dropped."""

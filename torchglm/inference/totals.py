@@ -13,17 +13,14 @@ from torchglm.design.columns import Columns
 from torchglm.design.parts import Dense
 from torchglm.design.prepare import Prepared
 from torchglm.design.weights import Frequency, Weights
-from torchglm.errors import DataError, DomainError
+from torchglm.errors import DomainError
 from torchglm.families.family import Family
 from torchglm.families.mean import MeanModel
 from torchglm.numerics.sums import Sums
-from torchglm.objective.objective import Objective, gradient_sums
+from torchglm.objective.objective import Objective
 from torchglm.solvers.irls import IRLS
-from torchglm.solvers.solver import Solution, Stop, dispersion, run
+from torchglm.solvers.solver import Stop, run
 from torchglm.solvers.start import Start, mean_response
-
-CHANGED = 1e-2  # standard errors that a gradient cannot have moved by itself
-ROUNDING_ROOM = 1e-11  # of the fit's length: what rounding can move it by where phi is next to nothing
 
 
 @dataclass(frozen=True)
@@ -43,13 +40,8 @@ class Totals:
         return family.log_likelihood(self.deviance, self.n, self.sum_weights, self.saturated)  # type: ignore[arg-type]
 
 
-def totals(
-    objective: Objective, theta: Tensor, family: Family, weights: Weights | None, solution: Solution | None = None
-) -> Totals:
-    """The totals at theta: one pass, which looks at the gradient too where a `solution` says what it was.
-
-    Raises: DataError where the gradient is another one than the solution's, because the data were written over.
-    """
+def totals(objective: Objective, theta: Tensor, family: Family, weights: Weights | None) -> Totals:
+    """The totals at theta: one pass."""
     raw = objective.raw(theta)
     model = MeanModel(family)
     frequency = isinstance(weights, Frequency)
@@ -70,26 +62,10 @@ def totals(
             "weights": w.sum(),
             "n": w.sum() if frequency else torch.tensor(float(block.rows), dtype=torch.float64, device=w.device),
         }
-        if solution is not None:
-            sums |= gradient_sums(block, model.slope(block.y, z)[1])
         return Sums(sums)
 
     sums = objective.design.sum(row_sums)
-    if solution is not None:
-        _refuse_changed_data(objective.collapse_gradient(sums), solution, objective)
     return Totals(*(float(sums[name]) for name in ("deviance", "pearson", "saturated", "weights", "n")))
-
-
-def _refuse_changed_data(gradient: Tensor, solution: Solution, objective: Objective) -> None:
-    """Nothing, where the gradient is what the search left of it: columns are views, which the user may write to."""
-    point = solution.point
-    moved = gradient if solution.status.converged else gradient - point.gradient
-    distance = float(moved.dot(point.curvature.solve(moved))) ** 0.5
-    if not distance <= CHANGED * max(dispersion(objective, point), 0.0) ** 0.5 + ROUNDING_ROOM * point.length:
-        raise DataError(
-            "The data have been written over since the fit, so that what was not computed yet no longer can be. "
-            "Print the summary first, or fit a copy: glm(formula, data.copy())."
-        )
 
 
 def null_totals(objective: Objective, family: Family, prepared: Prepared) -> Totals:

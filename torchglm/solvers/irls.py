@@ -10,7 +10,18 @@ from torch import Tensor
 from torchglm.objective.objective import Objective, Quadratic, Slope
 from torchglm.solvers.search import descends, shorter
 from torchglm.solvers.secant import Secants
-from torchglm.solvers.solver import MANY_ROWS, Solution, Solver, State, Stop, certain_step, dispersion, run, start_state
+from torchglm.solvers.solver import (
+    MANY_ROWS,
+    Solution,
+    Solver,
+    State,
+    Stop,
+    certain_step,
+    dispersion,
+    length_in_se,
+    run,
+    start_state,
+)
 from torchglm.solvers.start import Start
 
 SAMPLE_ROWS = 65_536
@@ -31,7 +42,7 @@ class Memory:
 
     def length(self, slope: Slope, step: Tensor) -> float:
         """The length of a step in standard errors, by the curvature at hand."""
-        return (max(-float(slope.gradient.dot(step)), 0.0) / self.phi) ** 0.5
+        return length_in_se(slope.gradient, step, self.phi)
 
 
 def exact_state(objective: Objective, theta: Tensor) -> State:
@@ -65,7 +76,7 @@ class IRLS(Solver, name="irls"):
         if not supported or bool(curvature.aliased.any()):
             return exact_state(objective, found.theta)
         curvature = curvature.scaled(objective.design.n / sample.design.n)
-        memory = Memory(Secants(), dispersion(sample, found.point) or 1.0)
+        memory = Memory(Secants(), dispersion(sample, found.point.pearson, found.point.curvature.rank))
         step = curvature.solve(-slope.gradient)
         return State(found.theta, slope, curvature, step, memory.length(slope, step), memory=memory)
 
@@ -86,7 +97,9 @@ class IRLS(Solver, name="irls"):
         """The full step, or the best shorter one."""
         if state.memory is None and self._may_reuse(objective, state):
             assert state.exact is not None
-            state = replace(state, memory=Memory(Secants(), dispersion(objective, state.exact) or 1.0))
+            state = replace(
+                state, memory=Memory(Secants(), dispersion(objective, state.exact.pearson, state.exact.curvature.rank))
+            )
         return self._cheap(objective, state) if state.memory is not None else self._exact(objective, state)
 
     def _may_reuse(self, objective: Objective, state: State) -> bool:

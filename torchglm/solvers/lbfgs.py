@@ -9,7 +9,7 @@ from torch import Tensor
 from torchglm.objective.objective import Objective, Slope
 from torchglm.solvers.search import descends, shorter
 from torchglm.solvers.secant import Secants
-from torchglm.solvers.solver import Solver, State
+from torchglm.solvers.solver import Solver, State, dispersion, length_in_se
 from torchglm.solvers.start import Start
 
 
@@ -22,7 +22,7 @@ class _Memory:
     def propose(self, slope: Slope) -> tuple[Tensor, float]:
         """The step and its length in standard errors, by the curvature learned so far."""
         step = self.secants.solve(lambda g: g / self.diagonal, -slope.gradient)
-        return step, (max(-float(slope.gradient.dot(step)), 0.0) / self.phi) ** 0.5
+        return step, length_in_se(slope.gradient, step, self.phi)
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,7 @@ class LBFGS(Solver, name="lbfgs"):
         theta, found = start.first(objective, objective.diagonal)
         positive = found.diagonal[found.diagonal > 0]
         diagonal = found.diagonal.where(found.diagonal > 0, positive.min() if len(positive) else 1.0)
-        df = max(objective.design.n - objective.layout.width, 1)
-        phi = found.pearson / df if objective.likelihood.has_dispersion and found.pearson > 0 else 1.0
+        phi = dispersion(objective, found.pearson, objective.layout.width)
         memory = _Memory(Secants(memory=self.memory), diagonal, phi)
         step, length = memory.propose(found)
         return State(theta, found, None, step, length, memory=memory)

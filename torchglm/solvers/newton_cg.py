@@ -9,7 +9,7 @@ from torch import Tensor
 
 from torchglm.objective.objective import Diagonal, Objective
 from torchglm.solvers.search import descends, shorter
-from torchglm.solvers.solver import Solver, State
+from torchglm.solvers.solver import Solver, State, dispersion, length_in_se
 from torchglm.solvers.start import Start
 
 
@@ -27,10 +27,9 @@ class NewtonCG(Solver, name="newton_cg"):
         return self._at(objective, *start.first(objective, objective.diagonal))
 
     def _at(self, objective: Objective, theta: Tensor, found: Diagonal, size: float = 1.0) -> State:
-        df = max(objective.design.n - objective.layout.width, 1)
-        phi = found.pearson / df if objective.likelihood.has_dispersion and found.pearson > 0 else 1.0
+        phi = dispersion(objective, found.pearson, objective.layout.width)
         step = self._solve(objective, theta, -found.gradient, found.diagonal)
-        length = (max(-float(found.gradient.dot(step)), 0.0) / phi) ** 0.5
+        length = length_in_se(found.gradient, step, phi)
         return State(theta, found, None, step, length, step_size=size)
 
     def _solve(self, objective: Objective, theta: Tensor, rhs: Tensor, diagonal: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 
@@ -38,8 +37,3 @@ class Secants:
         for (s, y), (rho, share) in zip(self.pairs, reversed(shares), strict=True):
             r = r + s * (share - rho * y.dot(r))
         return r
-
-
-def identity(g: Tensor) -> Tensor:
-    """g: a base without any curvature."""
-    return torch.clone(g)

@@ -99,21 +99,24 @@ class Solution:
     trace: list[dict[str, float]] = field(default_factory=list)
 
 
-def dispersion(objective: Objective, point: Quadratic) -> float:
+def dispersion(objective: Objective, pearson: float, rank: int) -> float:
     """phi for the length of a step: Pearson's X2 / df where the likelihood has a dispersion, else 1."""
-    df = objective.design.n - point.curvature.rank
-    if not objective.likelihood.has_dispersion or df <= 0:
-        return 1.0
-    return point.pearson / df
+    df = objective.design.n - rank
+    return pearson / df if objective.likelihood.has_dispersion and df > 0 else 1.0
+
+
+def length_in_se(gradient: Tensor, step: Tensor, phi: float) -> float:
+    """sqrt(g' H^-1 g / phi) of step = -H^-1 g: its length in standard errors."""
+    squared = max(-float(gradient.dot(step)), 0.0)
+    if phi <= 0.0:
+        return 0.0 if squared == 0.0 else float("inf")
+    return (squared / phi) ** 0.5
 
 
 def step_in_se(objective: Objective, point: Quadratic) -> float:
-    """sqrt(g' H^-1 g / phi): the length of the full step, in standard errors."""
-    phi = dispersion(objective, point)
-    squared = float(-point.gradient.dot(point.step))
-    if phi <= 0.0:
-        return 0.0 if squared <= 0.0 else float("inf")
-    return (max(squared, 0.0) / phi) ** 0.5
+    """The length of the full step of an exact quadratic, in standard errors."""
+    phi = dispersion(objective, point.pearson, point.curvature.rank)
+    return length_in_se(point.gradient, point.step, phi)
 
 
 def run(solver: Solver, objective: Objective, start: Start, stop: Stop, watch: Any = None) -> Solution:
@@ -212,7 +215,9 @@ def _is_rounding(objective: Objective, state: State) -> bool:
     point = state.exact
     if point is None or not _is_settled(state):
         return False
-    return state.step_in_se * dispersion(objective, point) ** 0.5 <= ROUNDING * max(point.length, 1.0)
+    return state.step_in_se * dispersion(objective, point.pearson, point.curvature.rank) ** 0.5 <= ROUNDING * max(
+        point.length, 1.0
+    )
 
 
 def start_state(objective: Objective, theta: Tensor, point: Quadratic) -> State:

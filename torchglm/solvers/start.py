@@ -95,10 +95,11 @@ class Start:
                 if math.isfinite(found.value):
                     return theta, found
         whose = "start=" if self.given is not None else "the first scoring step and the mean response"
+        link, family = self.family.link, self.family
         raise DomainError(
-            f"The mean leaves its domain {self.family.mean_domain} at the start: tried {whose} under the "
-            f"{self.family.link.name} link of the {self.family.name} family. "
-            "Give start= (a coefficient vector) that keeps every mean inside, or another link."
+            f"The mean leaves its domain at the start: {family.mean_domain} of the {family.name} family and "
+            f"{link.domain} of the {link.name} link; tried {whose}. Give start= (a coefficient vector) that keeps "
+            "every mean inside, or a link whose domain holds the responses."
         )
 
     def _given(self, objective: Objective, family: Family) -> Tensor | None:
