@@ -16,6 +16,7 @@ from torch import Tensor
 
 (DPOTRF,) = get_lapack_funcs(("potrf",), dtype="float64")
 GRAM_PIVOT = 1e-11  # below: aliased, as far as a cross product X'WX can tell (its own rounding is near 1e-14)
+SMALL = 64  # columns
 ENOUGH_DIGITS = 1e-7  # a pivot below leaves fewer than 9 digits in the inverse of a cross product
 ROOT_PIVOT = 1e-11  # R's relative tolerance on the norms of an orthogonal factorisation (stats::lm, stats::glm)
 
@@ -157,8 +158,9 @@ def factor_gram(
 
 def cholesky(matrix: Tensor) -> Tensor | None:
     """The lower triangle L of L L' = matrix (p, p), or None where it is not positive definite."""
-    if matrix.device.type == "cpu":
+    if matrix.device.type == "cpu" and len(matrix) <= SMALL:
         # torch's own opens a parallel region even for 8 x 8: on a busy machine that waits for a core, 5 ms a call.
+        # For large ones scipy's threads would spin beside torch's.
         array, info = DPOTRF(matrix.numpy(), lower=1, clean=1)
         return torch.from_numpy(array) if info == 0 else None
     lower, failed = torch.linalg.cholesky_ex(matrix)
