@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -25,10 +26,17 @@ class Bar:
             from tqdm import tqdm
 
             self.bar = tqdm(desc="fitting", unit=" steps", leave=False, initial=len(trace) - 1)
-        self.bar.set_postfix_str(f"next step {last['step_in_se']:.1e} standard errors")
+        self.bar.set_postfix_str(_distance(last))
         self.bar.update(1)
 
     def close(self) -> None:
-        """Nothing; the bar is gone."""
+        """Nothing; the line of the bar is cleared, if there was one."""
         if self.bar is not None:
             self.bar.close()
+
+
+def _distance(last: dict[str, float]) -> str:
+    """What is known of the way still to go: a solver that cannot tell shows its loss."""
+    if math.isfinite(last["step_in_se"]):
+        return f"next step {last['step_in_se']:.1e} standard errors"
+    return f"loss {last['loss']:.8g}"

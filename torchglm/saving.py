@@ -69,8 +69,10 @@ def _is_plain(value: Any) -> bool:
 def save(record: Record, path: str | os.PathLike[str]) -> None:
     """Nothing; the record is written to `path`, all of it or nothing.
 
-    Raises: SavedFileError for a family, link or state that a file cannot hold.
+    Raises: SavedFileError for a family, link or state that a file cannot hold, and for a place that cannot be written.
     """
+    target = Path(path)
+    _check_place(target)
     record = stored(record)
     numbers = record.numbers
     text = json.dumps(
@@ -87,7 +89,6 @@ def save(record: Record, path: str | os.PathLike[str]) -> None:
         },
         default=_refuse,
     )
-    target = Path(path)
     draft = target.with_name(target.name + ".part")
     try:
         with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -99,6 +100,13 @@ def save(record: Record, path: str | os.PathLike[str]) -> None:
         os.replace(draft, target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _check_place(target: Path) -> None:
+    if not target.parent.is_dir():
+        raise SavedFileError(f"There is no folder {str(target.parent)!r} to save {target.name!r} in. Make it first.")
+    if target.is_dir():
+        raise SavedFileError(f"{str(target)!r} is a folder. Give the path of a file.")
 
 
 def load(path: str | os.PathLike[str]) -> Fit:

@@ -92,7 +92,7 @@ def test_huge_counts(data):
 
 HYPOTHESES = [
     ("xx = 0", errors.UnknownNameError, "'xx' is no coefficient"),
-    ("x = = 0", errors.UnknownNameError, "cannot be read"),
+    ("x = = 0", errors.OptionError, "cannot be read"),
     ("x = 0, x = 0", errors.OptionError, "repeat"),
     ("t = 0", errors.OptionError, "aliased"),
     ([[1.0, 2.0]], errors.OptionError, "shape"),

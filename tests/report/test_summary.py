@@ -18,7 +18,7 @@ Covariance:  model-based, expected information
 Response:                      counts    Converged:                        yes
 Family:                       poisson    Log-likelihood:              -23.3807
 Link:                             log    AIC:                          56.7613
-Scale:                 1 (fixed at 1)    BIC:                          57.7474
+Scale:                      1 (fixed)    BIC:                          57.7474
 Observations:                       9    Deviance:                      5.1291
 Rows dropped:                       0    Null deviance:        10.5815 on 8 df
 Df residuals:                       4    Pearson chi2:                  5.1732

@@ -139,16 +139,33 @@ class RowColumns:
         "first" holds the constant's row, "dense" the dense block, "cross i" dense x factor i, "table i j" factor
         i x factor j, or a diagonal where both have the same codes.
         """
-        sums: dict[str, Tensor] = {}
+        sums = {} if self.dense is None else self._dense_gram(self.dense, w, weighted)
+        sums |= self._tables(w)
         if self.whole.constant:
-            sums["first"] = self.rmatvec(w)
-        if self.dense is not None:
-            sums |= self._dense_gram(self.dense, w, weighted)
-        for i, part in enumerate(self.coded):
-            for j in range(i, len(self.coded)):
-                pair = part.diagonal if (i, j) in self.whole.same_codes else part.table
-                sums[f"table {i} {j}"] = pair(w, self.coded[j])
+            first = [w.sum().view(1)]
+            if self.dense is not None:
+                first.append(torch.mv(self.dense, w))
+            for i, part in enumerate(self.coded):
+                first.append(sums[f"table {i} {i}"] if part.values is None else part.rmatvec(w))
+            sums["first"] = torch.cat(first)
         return sums
+
+    def _tables(self, w: Tensor) -> dict[str, Tensor]:
+        """Every factor against every other, and against itself: the margin of a table where there is one."""
+        tables: dict[str, Tensor] = {}
+        margins: dict[int, Tensor] = {}
+        for i, part in enumerate(self.coded):
+            for j in range(i + 1, len(self.coded)):
+                other = self.coded[j]
+                if (i, j) in self.whole.same_codes:
+                    tables[f"table {i} {j}"] = part.diagonal(w, other)
+                    continue
+                table = tables[f"table {i} {j}"] = part.table(w, other)
+                if part.values is None and other.values is None:
+                    margins.setdefault(i, table.sum(1))
+                    margins.setdefault(j, table.sum(0))
+            tables[f"table {i} {i}"] = margins[i] if i in margins else part.diagonal(w, part)
+        return tables
 
     def _dense_gram(self, dense: Tensor, w: Tensor, weighted: Tensor | None) -> dict[str, Tensor]:
         """The blocks of dense columns, a few rows at a time, so that the weighted copy stays in the cache."""

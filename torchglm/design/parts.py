@@ -82,6 +82,12 @@ class Coding:
         matrix[self.kept, torch.arange(self.width)] = 1.0
         return matrix
 
+    def beside(self, other: Coding) -> Coding:
+        """Both codings' columns side by side, on the crossed cells; this factor's cells vary fastest."""
+        mine = self.dense().repeat(other.cells, 1)
+        theirs = other.dense().repeat_interleave(self.cells, 0)
+        return Coding(self.width + other.width, matrix=torch.cat([mine, theirs], dim=1))
+
     def squared(self) -> Coding:
         """The coding with every entry squared."""
         return self if self.matrix is None else Coding(self.width, matrix=self.matrix.square())
@@ -109,6 +115,12 @@ class Coded:
         return CodedRows(
             codes, self.coding.cells, rows_product([v[start:stop] for v in self.values]) if self.values else None
         )
+
+
+def jointly(first: Coded, second: Coded) -> Coded:
+    """Two factors without values as one whose cells are their combinations: every sum over rows does both at once."""
+    codes = first.codes.to(torch.int32) + first.coding.cells * second.codes.to(torch.int32)
+    return Coded(codes.to(torch.int16), first.coding.beside(second.coding))
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from torchglm.design.categorical import Coded as Contrast
 from torchglm.design.columns import Columns
-from torchglm.design.parts import Coded, Coding, Dense, Product, rows_product
+from torchglm.design.parts import Coded, Coding, Dense, Product, jointly, rows_product
 from torchglm.design.terms import Parsed, Piece, Term, pieces
 
 CENTER_WHEN = 10.0  # a column whose mean is this many standard deviations from zero loses digits in X'WX
+MANY_ROWS, JOINT_CELLS = 50_000, 600  # from here, and up to here, factors are summed over jointly
 STRETCH, STRETCHES = 64, 8  # rows looked at for that
 
 
@@ -126,6 +127,8 @@ class _Builder:
             for piece in parts:
                 self._add(piece, scale_of(term))
         self.coded.sort(key=lambda c: c[0].coding.width if c[0].coding.index is not None else -1)
+        if self.rows >= MANY_ROWS:
+            self._join_small_factors()
         places = [] if self.constant is None else [torch.tensor([self.constant])]
         places.append(torch.tensor([place for _, place in self.products], dtype=torch.int64))
         places.extend(place for _, place in self.coded)
@@ -134,6 +137,19 @@ class _Builder:
         centers = choose_centers(products, table, self.rows, center and self.constant is not None)
         dense = Dense(products, centers, table)
         return Columns(self.constant is not None, dense, tuple(part for part, _ in self.coded), torch.cat(places))
+
+    def _join_small_factors(self) -> None:
+        """Main effects of few levels become one factor of their combinations: one sum over the rows for all."""
+        plain = sorted((c for c in self.coded if not c[0].values), key=lambda c: c[0].coding.cells)
+        joint: list[tuple[Coded, Tensor]] = []
+        for part, places in plain:
+            if joint and joint[-1][0].coding.cells * part.coding.cells <= JOINT_CELLS:
+                whole, before = joint.pop()
+                joint.append((jointly(whole, part), torch.cat([before, places])))
+            else:
+                joint.append((part, places))
+        others = [c for c in self.coded if c[0].values]
+        self.coded = others + joint
 
     def _add(self, piece: Piece, scale: float) -> None:
         if not piece and scale == 1.0:

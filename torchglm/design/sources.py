@@ -26,12 +26,16 @@ PLAIN = tuple(map(np.dtype, ("float64", "float32", "int64", "int32", "bool")))  
 
 @dataclass(frozen=True)
 class Source:
-    """A table: names, a number of rows, an index, and columns as pandas Series on request."""
+    """A table: names, a number of rows, an index, and columns as pandas Series on request.
+
+    `keeps_order` says that the categories of arrow columns stand in an order that somebody chose.
+    """
 
     names: tuple[str, ...]
     rows: int
     index: pd.Index
     table: Any
+    keeps_order: bool = False
 
     def column(self, name: str) -> pd.Series:
         """The column of that name.
@@ -43,7 +47,7 @@ class Source:
         if self._counts[name] > 1:
             raise DataError(f"The data have {self._counts[name]} columns named {name!r}. Rename them.")
         if name not in self._columns:
-            self._columns[name] = as_series(self.table[name], name, self.index)
+            self._columns[name] = as_series(self.table[name], name, self.index, self.keeps_order)
         return self._columns[name]
 
     def __contains__(self, name: str) -> bool:
@@ -72,13 +76,25 @@ def open_source(data: Any) -> Source:
         return _read(Path(data))
     if isinstance(data, Mapping):
         return _from_mapping(data)
-    module = type(data).__module__.partition(".")[0]
+    module = _library(data)
     if module == "polars":
-        frame = data.collect() if type(data).__name__ == "LazyFrame" else data
-        return Source(tuple(frame.columns), frame.height, pd.RangeIndex(frame.height), frame)
-    if module == "pyarrow":
-        return Source(tuple(data.column_names), data.num_rows, pd.RangeIndex(data.num_rows), data)
+        import polars
+
+        frame: Any = data.collect() if isinstance(data, polars.LazyFrame) else data
+        if isinstance(frame, polars.DataFrame):
+            return Source(tuple(frame.columns), frame.height, pd.RangeIndex(frame.height), frame)
+    elif module == "pyarrow":
+        import pyarrow
+
+        if isinstance(data, pyarrow.Table | pyarrow.RecordBatch):
+            from_pandas = data.schema.pandas_metadata is not None
+            return Source(tuple(data.schema.names), data.num_rows, pd.RangeIndex(data.num_rows), data, from_pandas)
     raise DataError(f"data must be {KINDS}; got {type(data).__name__}.")
+
+
+def _library(values: Any) -> str:
+    """The package that a value is from, which is only imported where it is in use."""
+    return type(values).__module__.partition(".")[0]
 
 
 def _named(data: pd.DataFrame) -> Any:
@@ -124,7 +140,7 @@ def _dimensions(values: Any) -> int:
     return values.dim() if isinstance(values, torch.Tensor) else np.ndim(values)
 
 
-def as_series(values: Any, name: str, index: pd.Index) -> pd.Series:
+def as_series(values: Any, name: str, index: pd.Index, keeps_order: bool = False) -> pd.Series:
     """One column as a Series, without a copy where its memory allows.
 
     Raises: DataError for what is not one-dimensional, and for half-precision tensors.
@@ -135,16 +151,16 @@ def as_series(values: Any, name: str, index: pd.Index) -> pd.Series:
         series = values
     elif isinstance(values, torch.Tensor):
         series = pd.Series(as_tensor(name, values.detach().cpu()).numpy(), copy=False)
-    elif type(values).__module__.partition(".")[0] == "polars":
+    elif _library(values) == "polars":
         series = _from_polars(values)
-    elif type(values).__module__.partition(".")[0] == "pyarrow":
-        series = values.to_pandas()
+    elif _library(values) == "pyarrow":
+        series = _from_arrow(values, keeps_order)
     else:
         series = pd.Series(values, copy=False)
     if series.dtype in PLAIN and isinstance(values, pd.Series):
         return series if len(series) == len(index) and series.index.is_(index) else series.set_axis(index)
     if str(series.dtype).startswith("dictionary<"):  # arrow's categories inside a pandas frame
-        series = pd.Series(series.array.__arrow_array__().to_pandas())  # type: ignore[attr-defined]
+        series = _from_arrow(series.array.__arrow_array__())  # type: ignore[attr-defined]
     if series.index is not index and len(series) == len(index):
         series = series.set_axis(index)
     return settled(series)
@@ -155,3 +171,12 @@ def _from_polars(values: Any) -> pd.Series:
     import polars
 
     return values.cast(polars.String).to_pandas() if values.dtype == polars.Categorical else values.to_pandas()
+
+
+def _from_arrow(values: Any, keeps_order: bool = False) -> pd.Series:
+    """The column; the categories of a dictionary sorted unless they have an order, for they stand as rows met them."""
+    series = values.to_pandas()
+    series = series if isinstance(series, pd.Series) else pd.Series(series)
+    if not isinstance(series.dtype, pd.CategoricalDtype) or series.cat.ordered or keeps_order:
+        return series
+    return series.cat.reorder_categories(series.cat.categories.sort_values())

@@ -11,10 +11,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from torchglm.design.columns import Columns, RowColumns
 from torchglm.design.learn import apply, raw_missing
 from torchglm.design.prepare import new_offset
 from torchglm.design.sources import Source, open_source
 from torchglm.errors import OptionError
+from torchglm.inference.estimate import Estimate
 from torchglm.inference.hypotheses import quantile
 from torchglm.inference.prediction_interval import prediction_interval
 from torchglm.inference.record import Record
@@ -73,6 +75,42 @@ def predict(record: Record, data: Any, asked: Asked, given: Mapping[str, Any]) -
     return shown(record, linear, asked)
 
 
+def check_without_data(asked: Asked, given: Mapping[str, Any]) -> None:
+    """Nothing, for a request about the rows of the fit that means something.
+
+    Raises: OptionError, also for an offset or exposure, which those rows have already.
+    """
+    check(asked)
+    for role, values in given.items():
+        if values is not None:
+            raise OptionError(f"{role}= belongs to new rows: give predict(data, {role}=...).")
+
+
+def predict_fitted(record: Record, estimate: Estimate, asked: Asked) -> pd.Series | pd.DataFrame:
+    """What `predict` returns, for the rows of the fit: NaN in dropped ones.
+
+    Raises: OptionError for a family that has no prediction interval.
+    """
+    prepared = estimate.prepared
+    kept = np.ones(len(prepared.index), dtype=bool) if prepared.rows is None else prepared.rows
+    eta, se = _fitted_rows(record, estimate)
+    return shown(record, Linear(eta, se, kept, prepared.index), asked)
+
+
+def _fitted_rows(record: Record, estimate: Estimate) -> tuple[Tensor, Tensor]:
+    """eta (rows,) of the rows used in the fit, and its standard error (rows,)."""
+    design = estimate.prepared.whole
+    objective = estimate.objective.on(design)
+    raw = objective.raw(estimate.solution.theta)
+    covariance = _inner_covariance(record, design.columns[0]).to(design.y.device)
+    found = [
+        (objective.predictors(block, raw)[:, 0].clone(), _errors(block.columns[0], covariance))
+        for block in design.blocks(_stretch(design.columns[0]))
+    ]
+    eta, se = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
+    return eta, se
+
+
 def linear_predictor(record: Record, source: Source, asked: Asked, given: Mapping[str, Any]) -> Linear:
     """eta of the complete rows of new data, and its standard error where `asked` needs one."""
     needed = [*record.schema.parsed.factors]
@@ -99,17 +137,30 @@ def linear_predictor(record: Record, source: Source, asked: Asked, given: Mappin
     return Linear(eta[complete], None if se is None else se[complete], kept, source.index)
 
 
-def _standard_errors(record: Record, columns: Any, n: int) -> Tensor:
+def _standard_errors(record: Record, columns: Columns, n: int) -> Tensor:
     """(n,) sqrt(x' V x), a stretch of rows at a time."""
-    covariance = record.defined_covariance[columns.positions][:, columns.positions]
-    size = max(1, LARGEST_MATRIX // max(columns.width, 1))
+    covariance = _inner_covariance(record, columns)
+    size = _stretch(columns)
     out = torch.empty(n, dtype=torch.float64)
     for start in range(0, n, size):
         stop = min(start + size, n)
         scratch = torch.empty(columns.dense.width, stop - start, dtype=torch.float64)
-        x = columns.rows(start, stop, scratch).model_matrix()
-        out[start:stop] = ((x @ covariance) * x).sum(1).clamp(min=0.0).sqrt()
+        out[start:stop] = _errors(columns.rows(start, stop, scratch), covariance)
     return out
+
+
+def _stretch(columns: Columns) -> int:
+    return max(1, LARGEST_MATRIX // max(columns.width, 1))
+
+
+def _inner_covariance(record: Record, columns: Columns) -> Tensor:
+    places = columns.positions.cpu()
+    return record.defined_covariance[places][:, places]
+
+
+def _errors(rows: RowColumns, covariance: Tensor) -> Tensor:
+    x = rows.model_matrix()
+    return ((x @ covariance) * x).sum(1).clamp(min=0.0).sqrt()
 
 
 def shown(record: Record, linear: Linear, asked: Asked) -> pd.Series | pd.DataFrame:

@@ -24,6 +24,7 @@ from torchglm.inference.hypotheses import quantile
 from torchglm.inference.record import Record
 
 NODES = 21
+NEGLIGIBLE = 1e-6  # the chance of an eta beyond the domain that is left out
 CumulativeDistribution = Callable[[Any, Any, float, Family], Any]
 
 
@@ -88,10 +89,7 @@ def prediction_interval(record: Record, eta: Tensor, se: Tensor, level: float) -
     if family.name == "gaussian" and family.link.name == "identity":
         half = quantile(record, level) * (phi + se.square()).sqrt()
         return eta - half, eta + half
-    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
-    shifted = eta[:, None] + se[:, None] * torch.from_numpy(nodes)
-    mu = family.mean(shifted).numpy()
-    share = weights / weights.sum()
+    mu, share = _mixture(family, eta, se)
     cdf = DISTRIBUTIONS[family.name]
 
     def mixture(y: Any) -> Any:
@@ -99,9 +97,23 @@ def prediction_interval(record: Record, eta: Tensor, se: Tensor, level: float) -
 
     whole = family.name in WHOLE
     ends = [_quantile(mixture, chance, mu, whole) for chance in (0.5 - level / 2.0, 0.5 + level / 2.0)]
-    unbounded = torch.from_numpy(np.isnan(mu).any(1))  # a mean this uncertain leaves the domain
+    unbounded = torch.from_numpy(np.isnan(share).any(1))  # a mean this uncertain leaves the domain
     low, high = (torch.from_numpy(end).masked_fill(unbounded, torch.nan) for end in ends)
     return low, high
+
+
+def _mixture(family: Family, eta: Tensor, se: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, nodes) means and their weights, which add up to one.
+
+    Nodes beyond the domain are left out where they hold less than `NEGLIGIBLE` together; else the weights are NaN.
+    """
+    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    mu = family.mean(eta[:, None] + se[:, None] * torch.from_numpy(nodes)).numpy()
+    inside = np.isfinite(mu)
+    share = np.where(inside, weights / weights.sum(), 0.0)
+    held = share.sum(1, keepdims=True)
+    center = family.mean(eta)[:, None].numpy()
+    return np.where(inside, mu, center), share / np.where(held > 1.0 - NEGLIGIBLE, held, np.nan)
 
 
 def _quantile(cdf: Callable[[Any], Any], chance: float, mu: Any, whole: bool) -> Any:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
+from torchglm.design.sources import open_source
+from torchglm.errors import OptionError
 from torchglm.inference import criteria, hypotheses
 from torchglm.inference.record import Record
 
@@ -44,3 +48,19 @@ def glance(record: Record) -> pd.DataFrame:
         "nobs": record.facts.n,
     }
     return pd.DataFrame([row])
+
+
+def augment(data: Any, fitted: pd.Series, residuals: pd.Series) -> pd.DataFrame:
+    """The table with .fitted and .resid beside its columns, and its own index.
+
+    Raises: OptionError for a table of another length than the fit; DataError for what is none.
+    Source: broom::augment.glm.
+    """
+    source = open_source(data)
+    if source.rows != len(fitted):
+        raise OptionError(f"augment() takes the data of the fit ({len(fitted)} rows); these have {source.rows}.")
+    if isinstance(data, pd.DataFrame):
+        frame = data
+    else:
+        frame = pd.DataFrame({name: source.column(name) for name in source.names}, index=source.index)
+    return frame.assign(**{".fitted": fitted.to_numpy(), ".resid": residuals.to_numpy()})

@@ -28,15 +28,22 @@ Pairs = tuple[tuple[str, str], ...]
 class Summary:
     """What a summary shows, apart from how: print it, let a notebook show it, or take it as LaTeX or Markdown.
 
-    `model` are facts that need a line of their own, `facts` go in two columns, `coefficients` holds unrounded numbers.
+    `model` are facts that need a line of their own, `left` and `right` stand side by side, `coefficients` holds
+    unrounded numbers.
     """
 
     title: str
     model: Pairs
-    facts: Pairs
+    left: Pairs
+    right: Pairs
     coefficients: pd.DataFrame
     notes: tuple[str, ...] = ()
     stars: bool = False
+
+    @property
+    def facts(self) -> Pairs:
+        """The facts of both sides."""
+        return self.left + self.right
 
     def __str__(self) -> str:
         return self.as_text()
@@ -55,7 +62,7 @@ class Summary:
         width = max(_WIDTH, 2 * widest_pair + 9, *(len(line) for line in (head, *body)))
         lines = [self.title.center(width).rstrip(), "=" * width]
         lines += [line for label, value in self.model for line in _spanning(label, value, width)]
-        lines += [_two_columns(left, right, width) for left, right in _halves(self.facts)]
+        lines += [_two_columns(left, right, width) for left, right in self._beside()]
         lines += ["=" * width, head, "-" * width, *body, "=" * width]
         lines += [line for note in self.notes for line in textwrap.wrap(note, width, break_long_words=False)]
         return "\n".join(lines)
@@ -88,8 +95,11 @@ class Summary:
             rows.append((str(name), *_cells(values), *([significance_code(_p(values))] if self.stars else [])))
         return Table(tuple(rows), header, ("left", *["right"] * len(frame.columns), *(["left"] if self.stars else [])))
 
+    def _beside(self) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+        return list(zip_longest(self.left, self.right, fillvalue=("", "")))
+
     def _tables(self) -> list[Table]:
-        facts = tuple((*left, *right) for left, right in _halves(self.facts))
+        facts = tuple((*left, *right) for left, right in self._beside())
         model = [Table(self.model, align=("left", "left"))] if self.model else []
         return [*model, Table(facts, align=("left", "right", "left", "right")), self.table()]
 
@@ -100,12 +110,15 @@ def summarize(fit: Any, *, level: float = 0.95, exponentiate: bool = False, star
     Scale: coef, std err and the test are on the scale of the link, with `exponentiate` as without.
     """
     # a report lies below Fit and cannot import its type; it reads only public names, those of statsmodels first
-    facts = _facts(fit)
-    long = tuple(pair for pair in facts if len("".join(pair)) > _WIDTH // 2)
-    model = _model(fit) + long
-    short = tuple(pair for pair in facts if pair not in long)
+    sides = (_left(fit), _right(fit))
+    long = tuple(pair for side in sides for pair in side if _is_long(pair))
+    left, right = (tuple(pair for pair in side if not _is_long(pair)) for side in sides)
     notes = tuple(_notes(fit, exponentiate, stars))
-    return Summary(_TITLE, model, short, _coefficients(fit, level, exponentiate), notes, stars)
+    return Summary(_TITLE, _model(fit) + long, left, right, _coefficients(fit, level, exponentiate), notes, stars)
+
+
+def _is_long(pair: tuple[str, str]) -> bool:
+    return len("".join(pair)) > _WIDTH // 2
 
 
 def described(thing: Any) -> str:
@@ -148,20 +161,26 @@ def _model(fit: Any) -> Pairs:
     return tuple((label, value) for label, value in lines if value)
 
 
-def _facts(fit: Any) -> Pairs:
+def _left(fit: Any) -> Pairs:
+    """What was fitted, to what, and how."""
     steps = f"{fit.n_steps} step{'' if fit.n_steps == 1 else 's'}, {number(fit.passes, 1)} passes"
-    left = [
+    how = "fixed" if fit.dispersion_kind.startswith("fixed at") else fit.dispersion_kind
+    return (
         ("Response", str(fit.model.endog_names)),
         ("Family", described(fit.family)),
         ("Link", described(fit.family.link)),
-        ("Scale", f"{number(fit.scale)} ({fit.dispersion_kind})"),
+        ("Scale", f"{number(fit.scale)} ({how})"),
         ("Observations", number(fit.nobs)),
         ("Rows dropped", number(fit.rows_dropped)),
         ("Df residuals", number(fit.df_resid)),
         ("Df model", number(fit.df_model)),
         ("Solver", f"{fit.solver_name} ({steps})"),
-    ]
-    right = [
+    )
+
+
+def _right(fit: Any) -> Pairs:
+    """How well it fits; what is not defined is left out."""
+    return (
         ("Converged", "yes" if fit.converged else "NO"),
         *_known(fit.llf, "Log-likelihood"),
         *_known(fit.aic, "AIC"),
@@ -171,8 +190,7 @@ def _facts(fit: Any) -> Pairs:
         ("Pearson chi2", number(fit.pearson_chi2)),
         *_known(fit.pseudo_r2("mcfadden"), "Pseudo R2 (McFadden)"),
         *_known(fit.pseudo_r2("d2"), "D2 (deviance)"),
-    ]
-    return tuple(left + right)
+    )
 
 
 def _known(value: float, label: str) -> list[tuple[str, str]]:
@@ -231,11 +249,6 @@ def _cells(values: Mapping[str, float]) -> list[str]:
         link_scale += ends
     cells |= dict(zip(link_scale, estimates((values[n] for n in link_scale), error), strict=True))
     return [cells[name] for name in values]
-
-
-def _halves(facts: Pairs) -> list[tuple[tuple[str, str], tuple[str, str]]]:
-    half = (len(facts) + 1) // 2
-    return list(zip_longest(facts[:half], facts[half:], fillvalue=("", "")))
 
 
 def _spanning(label: str, value: str, width: int) -> list[str]:

@@ -114,7 +114,8 @@ def number(x: float, decimals: int = 4) -> str:
 def estimates(values: Iterable[float], error: float) -> list[str]:
     """The numbers of one row with the same decimals: so many that the standard error shows three digits.
 
-    At least four decimals for numbers below 10,000; scientific notation below errors of 1e-5 and from 1e9 on.
+    At least four decimals for numbers below 10,000; scientific notation below errors of 1e-5 and from 1e9 on, or from
+    1e13 on where the error itself is large: so that a separated coefficient stands in whole numbers among plain ones.
     """
     values = list(values)
     finite = [abs(x) for x in values if math.isfinite(x)]
@@ -123,16 +124,16 @@ def estimates(values: Iterable[float], error: float) -> list[str]:
     known = math.isfinite(error) and error > 0
     three_digits = 2 - math.floor(math.log10(error)) if known else 3 - order
     decimals = max(4 - max(0, order - 3), three_digits, 0)
-    if order >= 9 or decimals > 7:
+    if order >= (13 if known and error >= 1e5 else 9) or decimals > 7:
         return [f"{x:.4e}" if math.isfinite(x) else _not_finite(x) for x in values]
-    return [f"{x:.{decimals}f}" if math.isfinite(x) else _not_finite(x) for x in values]
+    return [f"{x:z.{decimals}f}" if math.isfinite(x) else _not_finite(x) for x in values]
 
 
 def statistic(x: float) -> str:
     """A z or t value: three decimals, or four digits from 100,000 on."""
     if not math.isfinite(x):
         return _not_finite(x)
-    return f"{x:.3f}" if abs(x) < 1e5 else f"{x:.3e}"
+    return f"{x:z.3f}" if abs(x) < 1e5 else f"{x:.3e}"
 
 
 def p_value(p: float) -> str:

@@ -29,6 +29,7 @@ FEWEST_ROWS = 8_192  # of a sample of the sample: below, its blocks cost as much
 SAMPLE_STEP = 0.1  # standard errors of the sample: far below its own distance from the optimum of all rows
 ROWS_PER_COEFFICIENT = 100  # a sample's curvature is good to sqrt(p / rows): below, it is not worth reusing
 NEAR = 1e-6  # standard errors: from here an exact curvature is not worth its pass
+WORTH_A_CURVATURE = 8  # gradient passes: the cost of a curvature and of the few passes it leaves
 CRAWL = 0.3  # a scoring step that leaves more than this share of the distance is slower than Newton
 
 
@@ -43,6 +44,11 @@ class Memory:
     def length(self, slope: Slope, step: Tensor) -> float:
         """The length of a step in standard errors, by the curvature at hand."""
         return length_in_se(slope.gradient, step, self.phi)
+
+
+def passes_left(length: float, rate: float) -> float:
+    """The gradient passes from here to a step of NEAR, when each leaves `rate` of the distance."""
+    return math.log(NEAR / length) / math.log(rate) if 0.0 < rate < 1.0 else math.inf
 
 
 def exact_state(objective: Objective, theta: Tensor) -> State:
@@ -66,14 +72,16 @@ class IRLS(Solver, name="irls"):
         """The exact quadratic at the start, or the optimum of a sample with the sample's curvature."""
         if not self.reuse or objective.design.n < MANY_ROWS:
             return start_state(objective, *start.first(objective, objective.quadratic))
-        sample = objective.on(objective.design.sample(min(SAMPLE_ROWS, objective.design.n // 3)))
+        rows = min(SAMPLE_ROWS, objective.design.n // 3)
+        if rows < ROWS_PER_COEFFICIENT * objective.layout.width:
+            return start_state(objective, *start.first(objective, objective.quadratic))
+        sample = objective.on(objective.design.sample(rows))
         found = self._optimum_of(sample, self._coarse(sample, start))
         slope = objective.slope(found.theta)
         if not found.status.converged or not math.isfinite(slope.value):
             return start_state(objective, *start.first(objective, objective.quadratic))
         curvature = found.point.curvature
-        supported = sample.design.n >= ROWS_PER_COEFFICIENT * objective.layout.width
-        if not supported or bool(curvature.aliased.any()):
+        if bool(curvature.aliased.any()):
             return exact_state(objective, found.theta)
         curvature = curvature.scaled(objective.design.n / sample.design.n)
         memory = Memory(Secants(), dispersion(sample, found.point.pearson, found.point.curvature.rank))
@@ -119,9 +127,10 @@ class IRLS(Solver, name="irls"):
         secants = memory.secants.with_pair(state.step, slope.gradient - state.slope.gradient)
         step = secants.solve(state.curvature.solve, -slope.gradient)
         length = memory.length(slope, step)
-        if length > max(CRAWL * state.step_in_se, NEAR):
+        rate = length / state.step_in_se
+        if length > NEAR and passes_left(length, rate) > WORTH_A_CURVATURE:
             return exact_state(objective, theta)
-        memory = replace(memory, secants=secants, rate=length / state.step_in_se)
+        memory = replace(memory, secants=secants, rate=rate)
         return State(theta, slope, state.curvature, step, length, memory=memory)
 
     def _exact(self, objective: Objective, state: State, full: bool = True) -> State:

@@ -1,0 +1,187 @@
+"""FitFacts: what a fit says of itself, without its data: the numbers and facts of its record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from torchglm.families.family import Family
+from torchglm.inference import criteria
+from torchglm.inference.record import Record
+
+
+@dataclass(frozen=True)
+class ModelNames:
+    """The names of a model's sides, as statsmodels has them."""
+
+    endog_names: str
+    exog_names: list[str]
+
+
+@dataclass(frozen=True)
+class FitFacts:
+    """The half of a Fit that reads its record."""
+
+    record: Record
+
+    # the fit as a whole
+
+    @property
+    def formula(self) -> str | None:
+        """As it was given."""
+        return self.record.facts.formula
+
+    @property
+    def family(self) -> Family:
+        """The family, with its link."""
+        return self.record.family
+
+    @property
+    def model(self) -> ModelNames:
+        """The names of response and columns."""
+        return ModelNames(self.record.facts.response, list(self.record.names))
+
+    @property
+    def nobs(self) -> float:
+        """Observations: rows of positive weight, or the sum of frequency weights."""
+        return self.record.facts.n
+
+    @property
+    def df_model(self) -> float:
+        """rank, less one where the formula has an intercept."""
+        return float(self.record.facts.rank - int(self.record.schema.has_intercept))
+
+    @property
+    def df_resid(self) -> float:
+        """nobs - rank."""
+        return self.record.df_resid
+
+    @property
+    def df_null(self) -> float:
+        """nobs, less one where the formula has an intercept."""
+        return self.nobs - float(self.record.schema.has_intercept)
+
+    @property
+    def deviance(self) -> float:
+        """Twice the distance of the log-likelihood from the saturated one, at phi = 1."""
+        return self.record.numbers.totals.deviance
+
+    @property
+    def null_deviance(self) -> float:
+        """The deviance of the intercept-only model with the offset."""
+        return self.record.numbers.null.deviance
+
+    @property
+    def pearson_chi2(self) -> float:
+        """The sum of squared Pearson residuals."""
+        return self.record.numbers.totals.pearson
+
+    @property
+    def scale(self) -> float:
+        """The dispersion phi."""
+        return self.record.numbers.phi
+
+    @property
+    def dispersion_kind(self) -> str:
+        """How phi was found."""
+        return self.record.facts.dispersion_kind
+
+    @property
+    def llf(self) -> float:
+        """R's logLik, nats; NaN for quasi families and tweedie."""
+        return self.record.log_likelihood
+
+    @property
+    def llnull(self) -> float:
+        """R's logLik of the null model."""
+        return self.record.log_likelihood_null
+
+    @property
+    def aic(self) -> float:
+        """-2 llf + 2 p, the dispersion counted where R counts it."""
+        return criteria.aic(self.record)
+
+    @property
+    def bic(self) -> float:
+        """-2 llf + log(nobs) p."""
+        return criteria.bic(self.record)
+
+    def pseudo_r2(self, kind: str = "mcfadden") -> float:
+        """ "mcfadden", "cox_snell", "nagelkerke" or "d2" (share of the null deviance explained).
+
+        Raises: UnknownNameError.
+        """
+        return criteria.pseudo_r2(self.record, kind)
+
+    # how it was found
+
+    @property
+    def converged(self) -> bool:
+        """Whether the next Newton step is shorter than the tolerance."""
+        return self.record.facts.converged
+
+    @property
+    def status(self) -> str:
+        """How the search ended, in a sentence."""
+        return self.record.facts.status
+
+    @property
+    def solver_name(self) -> str:
+        """The solver."""
+        return self.record.facts.solver
+
+    @property
+    def n_steps(self) -> int:
+        """Steps taken."""
+        return self.record.facts.steps
+
+    @property
+    def passes(self) -> int:
+        """Passes over the data."""
+        return self.record.facts.passes
+
+    @property
+    def trace(self) -> pd.DataFrame:
+        """One row a step: loss (a sum, phi = 1), step_in_se, step_size, passes, seconds."""
+        return pd.DataFrame(self.record.facts.trace)
+
+    @property
+    def fit_history(self) -> pd.DataFrame:
+        """The same as `trace`: statsmodels' name."""
+        return self.trace
+
+    @property
+    def aliased(self) -> dict[str, list[str]]:
+        """Coefficients that are not defined -> the columns that span theirs."""
+        return dict(self.record.facts.aliased)
+
+    @property
+    def infinite(self) -> dict[str, str]:
+        """Coefficients that separation makes infinite -> "+" or "-"."""
+        return dict(self.record.facts.infinite)
+
+    @property
+    def rows_dropped(self) -> int:
+        """Rows left out for missing values."""
+        return self.record.facts.rows_dropped
+
+    @property
+    def rows_zero_weight(self) -> int:
+        """Rows of weight zero: not in `nobs`, but in the fitted values."""
+        return self.record.facts.rows_zero_weight
+
+    @property
+    def weights_note(self) -> str | None:
+        """What the weights were, and what they mean."""
+        return self.record.facts.weights_note
+
+    @property
+    def offset_note(self) -> str | None:
+        """What was added to the linear predictor."""
+        return self.record.facts.offset_note
+
+    @property
+    def covariance_note(self) -> str:
+        """Which covariance the standard errors come from."""
+        return self.record.facts.covariance_note
