@@ -88,7 +88,7 @@ class Fit(FitFacts):
         return hypotheses.wald_test(self.record, hypothesis)
 
     def t_test(self, hypothesis: Any, *, level: float = 0.95) -> pd.DataFrame:
-        """Each restriction tested by itself: a row with the estimate of its left side less what it is equal to.
+        """Each restriction L theta = r tested by itself, a labelled row each; the estimate is that of L theta.
 
         Raises: UnknownNameError, OptionError.
         """

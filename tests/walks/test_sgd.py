@@ -1,0 +1,79 @@
+"""Stochastic gradient descent: its options, and an epoch a step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from torchglm import SGD, errors, glm
+from torchglm.progress import Bar
+
+OPTIONS = [
+    ({"optimizer": "adm"}, errors.UnknownNameError, "Did you mean 'adam'"),
+    ({"optimizer": 3}, errors.OptionError, "optimizer="),
+    ({"optimizer": dict}, errors.OptionError, "dict is none"),
+    ({"optimizer": torch.optim.LBFGS}, errors.OptionError, 'solver="lbfgs"'),
+    ({"learning_rate": 0.0}, errors.OptionError, "learning_rate="),
+    ({"learning_rate": float("nan")}, errors.OptionError, "learning_rate="),
+    ({"learning_rate": "1"}, errors.OptionError, "learning_rate="),
+    ({"optimizer": torch.optim.SGD.__call__, "learning_rate": 0.1}, errors.OptionError, "no effect"),
+    ({"momentum": 1.0}, errors.OptionError, "momentum="),
+    ({"momentum": -0.1}, errors.OptionError, "momentum="),
+    ({"batch_rows": 0}, errors.OptionError, "batch_rows="),
+    ({"batch_rows": 10.0}, errors.OptionError, "batch_rows="),
+    ({"epochs": 0}, errors.OptionError, "epochs="),
+    ({"epochs": 1.5}, errors.OptionError, "epochs="),
+    ({"epochs": True}, errors.OptionError, "epochs="),
+]
+
+
+@pytest.mark.parametrize("options, error, words", OPTIONS)
+def test_options_that_mean_nothing(options, error, words):
+    with pytest.raises(error, match=words):
+        SGD(**options)
+
+
+def test_a_function_that_returns_no_optimizer(data):
+    with pytest.raises(errors.OptionError, match="returned None"):
+        glm("count ~ a", data, "poisson", solver=SGD(optimizer=lambda parameters: None))
+
+
+def test_a_step_is_an_epoch(data):
+    fit = glm("count ~ a + b + g", data, "poisson", solver=SGD(epochs=4, batch_rows=64))
+    trace = fit.trace
+    assert fit.converged
+    assert len(trace) == fit.n_steps + 1 > 4
+    assert list(trace["step"]) == list(range(len(trace)))
+    assert np.isinf(trace["step_in_se"][:4]).all()
+    assert list(trace["passes"][:5].diff()[1:]) == [2, 2, 2, 2]  # the rows in minibatches, and the loss after them
+    assert np.isfinite(trace["loss"]).all()
+    assert trace["loss"].iloc[-1] <= trace["loss"][:5].min()
+
+
+def test_fewer_steps_than_epochs_say_so(data):
+    with pytest.warns(errors.ConvergenceWarning, match="after 2 steps"):
+        fit = glm("count ~ a", data, "poisson", solver=SGD(epochs=9, batch_rows=64), max_steps=2)
+    assert not fit.converged
+
+
+def test_a_rate_that_diverges_is_named(data):
+    with pytest.raises(errors.DomainError, match="diverged at learning rate 1000"):
+        glm("count ~ a + b", data, "poisson", solver=SGD(learning_rate=1e3, batch_rows=64))
+
+
+def test_the_bar_shows_the_loss_while_the_distance_is_unknown():
+    shown = []
+
+    class Line:
+        def set_postfix_str(self, text: str) -> None:
+            shown.append(text)
+
+        def update(self, steps: int) -> None:
+            pass
+
+    bar = Bar()
+    bar.bar = Line()
+    for distance in (float("inf"), 0.5):
+        bar([{"seconds": 9.0, "step_in_se": distance, "loss": 12.25}])
+    assert shown == ["loss 12.25", "next step 5.0e-01 standard errors"]
