@@ -26,6 +26,7 @@ DECIDED = 1e-6  # a row of information below this is at its end
 NULL = 1e-9  # relative eigenvalue below which rows leave a direction free
 VISIBLE = 1e-6  # share of the longest component of a direction
 LARGEST = 3_000  # coefficients
+LOOKED_AT = 4_096  # rows, for the scale of the columns
 
 
 def infinite_coefficients(estimate: Estimate, names: tuple[str, ...]) -> dict[str, str]:
@@ -65,15 +66,24 @@ def _is_suspicious(estimate: Estimate) -> bool:
 
 
 def _unit_lengths(estimate: Estimate) -> Tensor:
-    """(p,) root mean square of each column over the rows where it is not zero, from the first block."""
-    block = next(iter(estimate.objective.design.blocks()))
-    columns = block.columns[0]
-    ones = torch.ones(block.rows, dtype=torch.float64, device=block.y.device)
-    squares = columns.whole.collapse_squares(columns.squares(ones))
-    counts = torch.full_like(squares, float(block.rows))
-    start = columns.whole.widths[0] + columns.whole.widths[1]
-    counts[start:] = squares[start:].clamp(min=1.0)
-    return (squares / counts).sqrt()[estimate.layout.order].cpu()
+    """(p,) root mean square of each column where it is not zero, from a few thousand rows; 1 where all are zero."""
+    design = estimate.objective.design
+    columns = design.columns[0]
+
+    def row_sums(block: Block) -> Sums:
+        ones = torch.ones_like(block.y)
+        dense = block.columns[0].dense
+        nonzero = block.y.new_zeros(0) if dense is None else (dense != 0).sum(1)
+        return Sums({"squares": block.columns[0].squares(ones), "nonzero": nonzero.to(torch.float64)})
+
+    rows = design if design.n <= LOOKED_AT else design.sample(LOOKED_AT)
+    sums = rows.sum(row_sums)
+    squares = columns.collapse_squares(sums["squares"])
+    start, stop = columns.widths[0], columns.widths[0] + columns.widths[1]
+    lengths = torch.ones_like(squares)
+    dense = squares[start:stop] / sums["nonzero"].clamp(min=1.0)[: stop - start]
+    lengths[start:stop] = torch.where(dense > 0, dense.sqrt(), 1.0)
+    return lengths[estimate.layout.order].cpu()
 
 
 def recession(estimate: Estimate) -> Tensor | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from torchglm.errors import DomainError
 from torchglm.objective.objective import Objective, Quadratic, Slope
 from torchglm.solvers.search import descends, shorter
 from torchglm.solvers.secant import Secants
@@ -70,16 +71,21 @@ class IRLS(Solver, name="irls"):
 
     def init(self, objective: Objective, start: Start) -> State:
         """The exact quadratic at the start, or the optimum of a sample with the sample's curvature."""
-        if not self.reuse or objective.design.n < MANY_ROWS:
-            return start_state(objective, *start.first(objective, objective.quadratic))
         rows = min(SAMPLE_ROWS, objective.design.n // 3)
-        if rows < ROWS_PER_COEFFICIENT * objective.layout.width:
-            return start_state(objective, *start.first(objective, objective.quadratic))
+        worthwhile = objective.design.n >= MANY_ROWS and rows >= ROWS_PER_COEFFICIENT * objective.layout.width
+        sampled = self._from_sample(objective, start, rows) if self.reuse and worthwhile else None
+        return sampled or start_state(objective, *start.first(objective, objective.quadratic))
+
+    def _from_sample(self, objective: Objective, start: Start, rows: int) -> State | None:
+        """The optimum of a sample with the sample's curvature; None where the sample has none, or not that of all."""
         sample = objective.on(objective.design.sample(rows))
-        found = self._optimum_of(sample, self._coarse(sample, start))
+        try:
+            found = self._optimum_of(sample, self._coarse(sample, start))
+        except DomainError:  # a sample may have no start where all rows have one
+            return None
         slope = objective.slope(found.theta)
         if not found.status.converged or not math.isfinite(slope.value):
-            return start_state(objective, *start.first(objective, objective.quadratic))
+            return None
         curvature = found.point.curvature
         if bool(curvature.aliased.any()):
             return exact_state(objective, found.theta)
@@ -105,9 +111,9 @@ class IRLS(Solver, name="irls"):
         """The full step, or the best shorter one."""
         if state.memory is None and self._may_reuse(objective, state):
             assert state.exact is not None
-            state = replace(
-                state, memory=Memory(Secants(), dispersion(objective, state.exact.pearson, state.exact.curvature.rank))
-            )
+            phi = dispersion(objective, state.exact.pearson, state.exact.curvature.rank)
+            rate = min(1.0, state.step_in_se * (objective.layout.width / objective.design.n) ** 0.5)  # of Newton's own
+            state = replace(state, memory=Memory(Secants(), phi, rate))
         return self._cheap(objective, state) if state.memory is not None else self._exact(objective, state)
 
     def _may_reuse(self, objective: Objective, state: State) -> bool:

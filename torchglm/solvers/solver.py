@@ -18,7 +18,8 @@ from torchglm.solvers.start import Start
 
 ROUNDING = 2e-14  # of the fit's length in standard errors: no step below it can be told from noise
 MANY_ROWS = 30_000  # from here a sample of the rows gives the start and the first curvature
-CERTAIN_SHIFT = 1e-7  # relative: what a last step may move standard errors by, before it is taken
+CERTAIN_SHIFT = 2e-7  # relative: what a last step may move standard errors by, before it is taken
+SCORING_STEP = 1e-7  # standard errors: the same where information is expected, and a tenth of it may be left
 CERTAIN_STEP = 1e-5  # standard errors: the longest such step
 
 
@@ -201,12 +202,14 @@ def certain_step(objective: Objective) -> float:
     """The exact Newton step from which the search may end, because the step itself is still taken; 0 for none.
 
     A Newton step of length d moves weights, and so standard errors, by about M d relative, and leaves M d^2, M the
-    standard error of a linear predictor, near sqrt(p / n): on many rows a step of 1e-5 may be the last one. Scoring
-    of a link that is not canonical leaves more.
+    standard error of a linear predictor, near sqrt(p / n): on many rows a step of 1e-5 may be the last one. A scoring
+    step of a link that is not canonical leaves what expected and observed information differ by, a share near M.
     """
     n = objective.design.n
-    if n < MANY_ROWS or not objective.likelihood.is_canonical:
+    if n < MANY_ROWS:
         return 0.0
+    if not objective.likelihood.is_canonical:
+        return SCORING_STEP
     return min(CERTAIN_STEP, CERTAIN_SHIFT * (n / objective.layout.width) ** 0.5)
 
 
