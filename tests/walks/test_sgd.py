@@ -51,10 +51,12 @@ def test_a_step_is_an_epoch(data):
     assert trace["loss"].iloc[-1] <= trace["loss"][:5].min()
 
 
-def test_fewer_steps_than_epochs_say_so(data):
-    with pytest.warns(errors.ConvergenceWarning, match="after 2 steps"):
-        fit = glm("count ~ a", data, "poisson", solver=SGD(epochs=9, batch_rows=64), max_steps=2)
-    assert not fit.converged
+def test_epochs_do_not_count_against_the_largest_number_of_steps(data):
+    fit = glm("count ~ a", data, "poisson", solver=SGD(epochs=9, batch_rows=64), max_steps=8)
+    assert fit.converged
+    assert fit.n_steps > 9
+    with pytest.warns(errors.ConvergenceWarning, match="after 10 steps"):
+        glm("count ~ a", data, "poisson", solver=SGD(epochs=9, batch_rows=64), max_steps=1)
 
 
 def test_a_rate_that_diverges_is_named(data):

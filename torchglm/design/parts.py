@@ -78,8 +78,8 @@ class Coding:
             return self.matrix
         index = self.index
         assert index is not None
-        matrix = torch.zeros(len(index), self.width, dtype=torch.float64)
-        matrix[self.kept, torch.arange(self.width)] = 1.0
+        matrix = torch.zeros(len(index), self.width, dtype=torch.float64, device=index.device)
+        matrix[self.kept, torch.arange(self.width, device=index.device)] = 1.0
         return matrix
 
     def beside(self, other: Coding) -> Coding:

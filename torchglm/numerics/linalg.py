@@ -140,7 +140,9 @@ def factor_gram(
     if not bool(torch.isfinite(diagonal).all()):
         p = len(diagonal)
         nothing = torch.zeros(p, dtype=torch.bool, device=gram.device)
-        return Triangular(torch.eye(p, dtype=gram.dtype), None, torch.ones_like(diagonal), nothing, 0.0, True)
+        return Triangular(
+            torch.eye(p, dtype=gram.dtype, device=gram.device), None, torch.ones_like(diagonal), nothing, 0.0, True
+        )
     judged = diagonal if reference is None else reference
     usable = diagonal > (0.0 if floor is None else floor)
     scale = torch.where(usable, diagonal, 1.0).rsqrt()

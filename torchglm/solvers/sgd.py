@@ -42,7 +42,7 @@ class SGD(Solver, name="sgd"):
     average         the last half of the epochs is averaged (Polyak & Juditsky 1992), which the end starts from
 
     Coefficients are divided by the root of the information's diagonal, so that column scales change nothing.
-    A step is an epoch, and counts against max_steps. What comes out is polished by `irls`, so that estimates and
+    A step is an epoch, and does not count against max_steps. What comes out is polished by `irls`, so that estimates and
     standard errors are those of the maximum.
     Raises: OptionError, UnknownNameError for options that mean nothing.
     """
@@ -72,6 +72,10 @@ class SGD(Solver, name="sgd"):
     @property
     def _is_made_by_user(self) -> bool:
         return not isinstance(self.optimizer, str | type)
+
+    @property
+    def planned_steps(self) -> int:
+        return self.epochs
 
     def init(self, objective: Objective, start: Start) -> State:
         """The start, the scale of the coefficients there, and an optimizer."""

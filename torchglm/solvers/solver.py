@@ -77,6 +77,11 @@ class Solver(ABC):
             cls.name = name
             SOLVERS.add(name, cls)
 
+    @property
+    def planned_steps(self) -> int:
+        """Steps that are the solver's plan, as the epochs of SGD: they do not count against `max_steps`."""
+        return 0
+
     @abstractmethod
     def init(self, objective: Objective, start: Start) -> State:
         """The first state, at the start or better."""
@@ -131,6 +136,7 @@ def run(solver: Solver, objective: Objective, start: Start, stop: Stop, watch: A
     state = solver.init(objective, start)
     trace: list[dict[str, float]] = []
     polish = SOLVERS.get("irls")()
+    stop = replace(stop, max_steps=stop.max_steps + solver.planned_steps)
     for count in range(stop.max_steps + 1):
         seconds = time.perf_counter() - began
         trace.append(
