@@ -42,8 +42,8 @@ class SGD(Solver, name="sgd"):
     average         the last half of the epochs is averaged (Polyak & Juditsky 1992), which the end starts from
 
     Coefficients are divided by the root of the information's diagonal, so that column scales change nothing.
-    A step is an epoch, and does not count against max_steps. What comes out is polished by `irls`, so that estimates and
-    standard errors are those of the maximum.
+    A step is an epoch, and does not count against max_steps. What comes out is polished by `irls`, so that
+    estimates and standard errors are those of the maximum.
     Raises: OptionError, UnknownNameError for options that mean nothing.
     """
 
