@@ -26,6 +26,7 @@ from torchglm.solvers.solver import (
 from torchglm.solvers.start import Start
 
 SAMPLE_ROWS = 65_536
+SANE = 4.0  # times the distance that a sample's optimum is expected to have from that of all rows
 FEWEST_ROWS = 8_192  # of a sample of the sample: below, its blocks cost as much as the sample's
 SAMPLE_STEP = 0.1  # standard errors of the sample: far below its own distance from the optimum of all rows
 ROWS_PER_COEFFICIENT = 100  # a sample's curvature is good to sqrt(p / rows): below, it is not worth reusing
@@ -84,15 +85,18 @@ class IRLS(Solver, name="irls"):
         except DomainError:  # a sample may have no start where all rows have one
             return None
         slope = objective.slope(found.theta)
-        if not found.status.converged or not math.isfinite(slope.value):
+        if not found.status.converged or not math.isfinite(slope.value) or bool(found.point.curvature.aliased.any()):
             return None
-        curvature = found.point.curvature
-        if bool(curvature.aliased.any()):
-            return exact_state(objective, found.theta)
-        curvature = curvature.scaled(objective.design.n / sample.design.n)
+        whole = objective.design.n / sample.design.n
+        curvature = found.point.curvature.scaled(whole)
         memory = Memory(Secants(), dispersion(sample, found.point.pearson, found.point.curvature.rank))
         step = curvature.solve(-slope.gradient)
-        return State(found.theta, slope, curvature, step, memory.length(slope, step), memory=memory)
+        length = memory.length(slope, step)
+        # A sample of n / k rows misses the optimum of all by sqrt(p k) standard errors. Far more means that rare cells
+        # have gone to infinity in it: there the means of other rows may be e^300, and no step leads back.
+        if not length <= SANE * (objective.layout.width * whole) ** 0.5:
+            return None
+        return State(found.theta, slope, curvature, step, length, memory=memory)
 
     @staticmethod
     def _optimum_of(sample: Objective, start: Start) -> Solution:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from torchglm.solvers.start import Start
 
 ROUNDING = 2e-14  # of the fit's length in standard errors: no step below it can be told from noise
 MANY_ROWS = 30_000  # from here a sample of the rows gives the start and the first curvature
-CERTAIN_SHIFT = 2e-7  # relative: what a last step may move standard errors by, before it is taken
+CERTAIN_SHIFT = 5e-8  # relative: what a last step may move standard errors by, before it is taken
 SCORING_STEP = 1e-7  # standard errors: the same where information is expected, and a tenth of it may be left
 CERTAIN_STEP = 1e-5  # standard errors: the longest such step
 
@@ -114,8 +115,8 @@ def dispersion(objective: Objective, pearson: float, rank: int) -> float:
 def length_in_se(gradient: Tensor, step: Tensor, phi: float) -> float:
     """sqrt(g' H^-1 g / phi) of step = -H^-1 g: its length in standard errors."""
     squared = max(-float(gradient.dot(step)), 0.0)
-    if phi <= 0.0:
-        return 0.0 if squared == 0.0 else float("inf")
+    if not 0.0 < phi < math.inf:
+        return 0.0 if squared == 0.0 else math.inf
     return (squared / phi) ** 0.5
 
 
