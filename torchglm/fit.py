@@ -12,6 +12,7 @@ import pandas as pd
 from torch import Tensor
 
 from torchglm.diagnostics import residuals
+from torchglm.diagnostics.quantile import quantile_residuals
 from torchglm.errors import OptionError
 from torchglm.fit_facts import FitFacts
 from torchglm.inference import hypotheses
@@ -120,6 +121,13 @@ class Fit(FitFacts):
         Raises: UnknownNameError; OptionError for a fit that was loaded without its data.
         """
         return self._rows(residuals.residuals(self._data(), kind), kind)
+
+    def quantile_residuals(self, seed: int = 0) -> pd.Series:
+        """Randomized quantile residuals (Dunn & Smyth 1996): standard normal under a true model, counts included.
+
+        Raises: OptionError for a family that is no distribution.
+        """
+        return self._rows(quantile_residuals(self._data(), self.scale, seed), "quantile")
 
     @property
     def resid_response(self) -> pd.Series:

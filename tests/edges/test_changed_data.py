@@ -16,6 +16,12 @@ def test_numbers_of_changed_data_are_refused():
     data["x"][:] = 0.0
     with pytest.raises(DataError, match="written over"):
         _ = fit.llf
+    with pytest.raises(DataError, match="written over"):
+        _ = fit.fittedvalues
+    with pytest.raises(DataError, match="written over"):
+        fit.residuals("pearson")
+    with pytest.raises(DataError, match="written over"):
+        _ = fit.with_covariance("HC0").bse
 
 
 def test_numbers_already_computed_stay():

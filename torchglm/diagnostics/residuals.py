@@ -75,6 +75,7 @@ def linear_predictor(estimate: Estimate) -> Tensor:
 
 def rows_of(estimate: Estimate, value: RowResidual) -> Tensor:
     """One value a row of the data."""
+    estimate.refuse_changed_data()
     objective = estimate.objective.on(estimate.prepared.whole)
     raw = objective.raw(estimate.solution.theta)
     model = MeanModel(estimate.family)

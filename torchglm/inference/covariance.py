@@ -82,6 +82,7 @@ class Model(CovarianceKind, name="model"):
 
 def sandwich(estimate: Estimate) -> Tensor:
     """A (sum_i s_i s_i') A: one pass beside the bread. A frequency weight counts its row that often."""
+    estimate.refuse_changed_data()
     objective, theta = estimate.objective, estimate.solution.theta
     raw = objective.raw(theta)
     frequency = isinstance(estimate.prepared.weights, Frequency)
