@@ -8,11 +8,16 @@
 
 from __future__ import annotations
 
-from torchglm import covariances, errors, families, links
+from torchglm import checks, covariances, effects, errors, families, links, penalties
 from torchglm.api import from_arrays, glm
+from torchglm.compare import compare
+from torchglm.effects import comparisons, emmeans, predictions, slopes
 from torchglm.fit import Fit
 from torchglm.saving import load
+from torchglm.selection import step
 from torchglm.solvers import IRLS, LBFGS, SGD, NewtonCG
+from torchglm.term_tests import add1, anova, drop1, likelihood_ratio
+from torchglm.update import update
 
 __version__ = "0.1.0"
 
@@ -22,11 +27,25 @@ __all__ = [
     "SGD",
     "Fit",
     "NewtonCG",
+    "add1",
+    "anova",
+    "checks",
+    "compare",
+    "comparisons",
     "covariances",
+    "drop1",
+    "effects",
+    "emmeans",
     "errors",
     "families",
     "from_arrays",
     "glm",
+    "likelihood_ratio",
     "links",
     "load",
+    "penalties",
+    "predictions",
+    "slopes",
+    "step",
+    "update",
 ]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from torchglm.call import Call
 from torchglm.design.design import Design
 from torchglm.design.numbers import row_label
 from torchglm.design.prepare import Prepared, Request, prepare
@@ -34,12 +35,17 @@ from torchglm.families.mean import MeanModel
 from torchglm.fit import Fit
 from torchglm.inference.aliasing import partners
 from torchglm.inference.computed import Computed
-from torchglm.inference.covariance import CovarianceKind, resolve_covariance
+from torchglm.inference.covariance.kind import described
+from torchglm.inference.covariance.choice import kind_of_fit
 from torchglm.inference.dispersion import resolve_dispersion
 from torchglm.inference.estimate import Estimate
+from torchglm.inference.covariance.given import is_given
+from torchglm.inference.penalty_choice import half_logdet, penalised_objective, penalty_note, remedy, resolve_penalty
 from torchglm.inference.record import Facts, Record
 from torchglm.objective.objective import Objective
+from torchglm.objective.penalty import Penalty
 from torchglm.progress import Bar
+from torchglm.solvers.adjusted import run_penalised
 from torchglm.solvers.solver import SOLVERS, Solution, Solver, Status, Stop, run
 from torchglm.solvers.start import Start
 
@@ -61,15 +67,17 @@ def glm(
     missing: str = "drop",
     contrasts: Mapping[str, Any] | None = None,
     solver: str | Solver | type[Solver] = "auto",
-    covariance: str | CovarianceKind = "model",
+    covariance: Any = None,
+    cluster: Any = None,
     dispersion: str | float | None = None,
+    penalty: str | Penalty | type[Penalty] | None = None,
     start: Any = None,
     tolerance: float = 1e-8,
     max_steps: int = 100,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "float64",
 ) -> Fit:
-    """The maximum-likelihood fit of a generalized linear model.
+    """The maximum-likelihood fit of a generalized linear model, or a bias-reduced one.
 
     formula       "y ~ x1 + C(g) + bs(age, df=4)"; formulaic's grammar, cbind(a, b) ~ and offset(...) too. It is code.
     data          pandas or polars DataFrame, pyarrow Table, dict of arrays or tensors, path of a Parquet file
@@ -80,7 +88,12 @@ def glm(
     subset        expression or boolean array; missing: "drop" or "raise"
     contrasts     {"g": contr.sum} for factors that the formula gives none
     solver        "auto", "irls", "newton_cg", "lbfgs", "sgd", or an instance with its options
-    covariance    "model", "HC0", "HC1"; dispersion: "pearson", "deviance", "ml" or a number
+    covariance    "model", "HC0" to "HC3", "cluster", "CR2", "CR3", "HAC", "driscoll_kraay", or an instance with its
+                  options, a matrix, or a function of the fit; dispersion: "pearson", "deviance", "ml" or a number
+    cluster       what rows of one cluster share: a column, an expression, an array, or a list of them for several ways;
+                  rows without it are dropped. Alone it means covariance="cluster"
+    penalty       "firth" (mean bias-reduced) or "jeffreys" (log-likelihood + 1/2 log det of the information): finite
+                  estimates where data are separated
     start         coefficients to begin at, in the formula's order
     tolerance     stop when the next Newton step is shorter, in standard errors; max_steps bounds the search
     device, dtype "auto", "cpu", "cuda"; "float32" keeps numeric columns in float32; all computing is float64
@@ -96,20 +109,15 @@ def glm(
     source = open_source(data)
     frame = sys._getframe(1)
     caller = ChainMap(frame.f_locals, frame.f_globals)
-    request = Request(weights, freq_weights, prob_weights, offset, exposure, subset, missing, contrasts)
-    return _fit(
+    request = Request(weights, freq_weights, prob_weights, offset, exposure, subset, missing, contrasts, cluster)
+    return fit_parsed(
         parse(formula, source.names),
         source,
         request,
         caller,
         resolve_family(family, link),
-        solver=solver,
-        covariance=covariance,
-        dispersion=dispersion,
-        start=start,
-        stop=Stop(tolerance, max_steps),
-        device=device,
-        dtype=dtype,
+        Call(solver, covariance, dispersion, Stop(tolerance, max_steps), device, dtype, penalty),
+        start,
     )
 
 
@@ -139,42 +147,46 @@ def from_arrays(
     return f"{response} ~ . {'' if intercept else '- 1'}".strip(), data
 
 
-def _fit(
+def fit_parsed(
     parsed: Parsed,
     source: Source,
     request: Request,
     caller: Mapping[str, Any],
     family: Family,
-    *,
-    solver: str | Solver | type[Solver],
-    covariance: str | CovarianceKind,
-    dispersion: str | float | None,
-    start: Any,
-    stop: Stop,
-    device: str | torch.device,
-    dtype: str | torch.dtype,
+    call: Call,
+    start: Any = None,
 ) -> Fit:
-    method = SOLVERS.resolve("irls" if solver == "auto" else solver, Solver)
-    phi = resolve_dispersion(dispersion, family)
-    if covariance != "model":
-        resolve_covariance(covariance, None)  # a wrong name is refused before the work
-    where, precision = _device(device), _dtype(dtype)
+    """The fit of a formula that has been read, to a table that is open.
+
+    Raises, warns: as `glm`.
+    """
+    stop = call.stop
+    method = SOLVERS.resolve("irls" if call.solver == "auto" else call.solver, Solver)
+    phi = resolve_dispersion(call.dispersion, family)
+    penalty = resolve_penalty(call.penalty, method, phi, family)
+    asked = kind_of_fit(call.covariance, None, request.cluster)  # a wrong name is refused before the work
+    request = replace(request, cluster=asked.cluster_key)
+    where, precision = _device(call.device), _dtype(call.dtype)
     _check_stop(stop)
     prepared = prepare(parsed, source, request, caller)
     _check_response(prepared, family)
-    prepared = _placed(prepared, where, precision)
+    prepared = placed(prepared, where, precision)
     objective = Objective(prepared.design, MeanModel(family))
     _refuse_empty_model(objective, parsed)
     begin = Start(family, _start(start, objective, prepared))
+    penalised = None if penalty is None else penalised_objective(objective, penalty, family, phi, prepared)
     bar = Bar()
     try:
-        solution = run(method, objective, begin, stop, bar)
+        if penalised is None:
+            solution = run(method, objective, begin, stop, bar)
+        else:
+            solution = run_penalised(penalised, begin, stop, bar)
     finally:
         bar.close()
-    estimate = Estimate(prepared, objective, solution, family, prepared.design.fingerprint())
-    kind = resolve_covariance(covariance, prepared.weights)
+    estimate = Estimate(prepared, objective, solution, family, prepared.design.fingerprint(), stop, penalised)
+    kind = kind_of_fit(call.covariance, prepared.weights, request.cluster)
     names = prepared.schema.names
-    infinite = infinite_coefficients(estimate, names)
+    infinite = infinite_coefficients(estimate, names) if penalised is None else {}
     facts = Facts(
         formula=parsed.text,
         response=prepared.response_name,
@@ -195,11 +207,14 @@ def _fit(
         infinite=infinite,
         dispersion_kind=phi.note,
         use_t=phi.estimated,
-        covariance_note=kind.note,
+        **described(kind, estimate, phi.estimated)._asdict(),
+        penalty_note=penalty_note(estimate),
+        half_logdet=half_logdet(estimate),
     )
-    _warn(solution, infinite, stop)
+    _warn(solution, infinite, stop, remedy(parsed, family))
     record = Record(prepared.schema, family, facts, Computed(estimate, kind, phi), prepared.offsets, prepared.exposure)
-    return Fit(record, estimate)
+    fit = Fit(record, estimate, call)
+    return fit.with_covariance(call.covariance) if is_given(call.covariance) else fit
 
 
 def _device(given: str | torch.device) -> torch.device:
@@ -230,7 +245,10 @@ def _check_stop(stop: Stop) -> None:
         raise OptionError(f"max_steps= is a positive whole number; got {stop.max_steps!r}.")
 
 
-def _placed(prepared: Prepared, device: torch.device, dtype: torch.dtype) -> Prepared:
+def placed(prepared: Prepared, device: torch.device, dtype: str | torch.dtype) -> Prepared:
+    """The same data on `device`, numeric columns kept in `dtype`."""
+    dtype = _dtype(dtype)
+
     def place(design: Design) -> Design:
         return design if device.type == "cpu" and dtype == torch.float64 else design.to(device, dtype)
 
@@ -293,13 +311,13 @@ def _start(given: Any, objective: Objective, prepared: Prepared) -> torch.Tensor
     return objective.layout.to_inner(values.to(objective.design.y.device))
 
 
-def _warn(solution: Solution, infinite: dict[str, str], stop: Stop) -> None:
+def _warn(solution: Solution, infinite: dict[str, str], stop: Stop, finite: str) -> None:
     if infinite:
         shown = ", ".join(f"{name} -> {sign}inf" for name, sign in infinite.items())
         warnings.warn(
             f"Separation: the data predict some responses perfectly, so that no finite maximum exists: {shown}. "
             "Their estimates and standard errors mean nothing; the other coefficients are their limits. "
-            "Leave the separating column out, merge levels, or use a penalised fit.",
+            f"A penalised fit is finite: {finite}. Or leave the separating column out, or merge levels.",
             SeparationWarning,
             stacklevel=4,
         )

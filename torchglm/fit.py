@@ -2,108 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
 from typing import Any
 
 import pandas as pd
-from torch import Tensor
 
+from torchglm.coefficients import Coefficients
 from torchglm.diagnostics import residuals
+from torchglm.diagnostics.added_variable import added_variable
+from torchglm.diagnostics.calibration import calibration_curve
+from torchglm.diagnostics.distribution import distribution, fitted_distribution, simulate
+from torchglm.diagnostics.influence import Influence
+from torchglm.diagnostics.influence import residuals as any_residuals
+from torchglm.diagnostics.partial import partial_residuals
 from torchglm.diagnostics.quantile import quantile_residuals
-from torchglm.errors import OptionError
-from torchglm.fit_facts import FitFacts
-from torchglm.inference import hypotheses
-from torchglm.inference.computed import Computed
-from torchglm.inference.covariance import CovarianceKind, resolve_covariance
-from torchglm.inference.estimate import Estimate
-from torchglm.inference.predict import Asked, check_without_data, predict, predict_fitted
-from torchglm.inference.record import Facts
+from torchglm.inference.intervals.methods import resampled
+from torchglm.inference.prediction.predict import Asked, check_without_data, predict, predict_fitted
+from torchglm.inference.prediction.contrast import contrast
+from torchglm.inference.intervals.resampled import Bootstrap
+from torchglm.inference.hypotheses.score_test import ScoreTest
+from torchglm.progress import Count
 from torchglm.report import broom
-from torchglm.report.summary import Summary, summarize
+from torchglm.report.checks import Checks, checked
 
 
-@dataclass(frozen=True)
-class Fit(FitFacts):
-    """A fitted model. Nothing here changes it; names are those of statsmodels, numbers those of R.
-
-    `estimate` holds the data and is None after loading: residuals and fitted values need it, everything else does not.
-    """
-
-    estimate: Estimate | None = None
+@dataclass(frozen=True, repr=False)
+class Fit(Coefficients):
+    """A fitted model. Nothing here changes it; names are those of statsmodels, numbers those of R."""
 
     # coefficients
 
-    def _named(self, values: Tensor) -> pd.Series:
-        return pd.Series(values.numpy(), index=self._index)
+    def bootstrap(self, replicates: int = 1000, *, kind: str = "rows", cluster: Any = None, seed: int = 0) -> Bootstrap:
+        """Replicates of the coefficients: their standard errors, covariance and intervals.
 
-    @cached_property
-    def _index(self) -> pd.Index:
-        return pd.Index(self.record.names)
+        kind     "rows" or "clusters" drawn with replacement, "parametric" responses, or "wild" signs of the scores
+        cluster  a column, an expression or an array, for "clusters" and "wild"
 
-    @cached_property
-    def params(self) -> pd.Series:
-        """Coefficients, link scale; NaN where aliased."""
-        return self._named(self.record.numbers.theta)
-
-    @cached_property
-    def bse(self) -> pd.Series:
-        """Standard errors of the coefficients."""
-        return self._named(self.record.standard_errors)
-
-    @cached_property
-    def tvalues(self) -> pd.Series:
-        """Wald statistics: t where phi is estimated, else z."""
-        return self.params / self.bse
-
-    @cached_property
-    def pvalues(self) -> pd.Series:
-        """Two-sided p-values of `tvalues`."""
-        return pd.Series(hypotheses.p_values(self.record, self.tvalues), index=self._index)
-
-    @property
-    def use_t(self) -> bool:
-        """Whether tests refer to t with `df_resid` rather than to the normal."""
-        return self.record.use_t
-
-    def conf_int(self, alpha: float | None = None, *, level: float = 0.95) -> pd.DataFrame:
-        """Wald intervals: params -+ quantile * bse, columns 0 and 1. `alpha` is 1 - level, and wins over `level`.
-
-        Raises: OptionError for a level outside of (0, 1).
+        Raises: OptionError, UnknownNameError, DataError.
         """
-        half = hypotheses.quantile(self.record, level if alpha is None else 1.0 - alpha) * self.bse
-        return pd.DataFrame({0: self.params - half, 1: self.params + half})
+        with Count("bootstrap", replicates) as watch:
+            return resampled(self.record, self.estimate, replicates, kind, cluster, seed, watch)
 
-    def cov_params(self) -> pd.DataFrame:
-        """The covariance of the coefficients."""
-        return pd.DataFrame(self.record.numbers.covariance.numpy(), index=self._index, columns=self._index)
+    def score_test(self, terms: str | Sequence[str], *, robust: bool = False) -> ScoreTest:
+        """Rao's score test of terms that the fit lacks, "x3 + C(g)", all at once; no larger model is fitted.
 
-    def wald_test(self, hypothesis: Any) -> hypotheses.WaldTest:
-        """The joint test of "x1 = x2, x3 = 0", or of a matrix with one column a coefficient.
-
-        Raises: UnknownNameError naming what is no coefficient; OptionError for restrictions that are not linear, that
-        repeat each other, or that name a coefficient which is aliased or has no standard error.
+        `robust` takes the variance of the scores from the rows (HC0) rather than from the model.
+        Raises: DataError where a term has missing values in rows of the fit; OptionError where nothing is added.
         """
-        return hypotheses.wald_test(self.record, hypothesis)
+        from torchglm.term_tests import caller_of, score_test
 
-    def t_test(self, hypothesis: Any, *, level: float = 0.95) -> pd.DataFrame:
-        """Each restriction L theta = r tested by itself, a labelled row each; the estimate is that of L theta.
-
-        Raises: UnknownNameError, OptionError.
-        """
-        return hypotheses.t_test(self.record, hypothesis, level)
+        return score_test(self, terms, caller_of(sys._getframe(1)), robust)
 
     # rows
-
-    def _data(self) -> Estimate:
-        if self.estimate is None:
-            raise OptionError("This fit was loaded without its data, so it has no rows. Use predict(data).")
-        return self.estimate
-
-    def _rows(self, values: Tensor, name: str) -> pd.Series:
-        return pd.Series(values.cpu().numpy(), index=self._data().prepared.index, name=name)
 
     @cached_property
     def fittedvalues(self) -> pd.Series:
@@ -118,9 +71,10 @@ class Fit(FitFacts):
     def residuals(self, kind: str = "deviance") -> pd.Series:
         """ "deviance", "pearson", "response", "working" or "anscombe", with the data's index; NaN in dropped rows.
 
+        By leverage: "standardized_deviance", "standardized_pearson" and "studentized", R's rstandard and rstudent.
         Raises: UnknownNameError; OptionError for a fit that was loaded without its data.
         """
-        return self._rows(residuals.residuals(self._data(), kind), kind)
+        return any_residuals(self.record, self._data(), kind)
 
     def quantile_residuals(self, seed: int = 0) -> pd.Series:
         """Randomized quantile residuals (Dunn & Smyth 1996): standard normal under a true model, counts included.
@@ -128,6 +82,48 @@ class Fit(FitFacts):
         Raises: OptionError for a family that is no distribution.
         """
         return self._rows(quantile_residuals(self._data(), self.scale, seed), "quantile")
+
+    def partial_residuals(self, terms: str | Sequence[str] | None = None) -> pd.DataFrame:
+        """What each term explains, centred, with the working residual: a column a term.
+
+        Raises: UnknownNameError.
+        """
+        return partial_residuals(self._data(), terms)
+
+    def added_variable(self, variable: Any, kind: str = "score") -> pd.DataFrame:
+        """x and y of an added-variable plot: what the other columns leave of `variable` and of the response.
+
+        variable  a coefficient; for "score" also a column, an expression or an array that the fit may lack
+        kind      "score", from the model without it; or "working", whose slope is the coefficient
+
+        Raises: UnknownNameError, OptionError, DataError.
+        """
+        return added_variable(self._data(), variable, kind)
+
+    def get_influence(self) -> Influence:
+        """Leverage, Cook's distance and the other measures of influence, each computed when asked for."""
+        return Influence(self.record, self._data())
+
+    def influence(self, coefficients: Sequence[str] | None = None) -> pd.DataFrame:
+        """All measures of influence, a row a row of the data, as R's influence.measures.
+
+        Raises: UnknownNameError; OptionError where dfbetas of all coefficients would not fit into memory.
+        """
+        return self.get_influence().summary_frame(coefficients)
+
+    def check(self, checks: Any = None, *, seed: int = 0) -> Checks:
+        """A page of checks with a verdict each: all that apply, or those named: "link", Calibration(groups=8), ...
+
+        Raises: UnknownNameError; OptionError for a fit that was loaded without its data.
+        """
+        return checked(self.record, self._data(), checks, seed)
+
+    def calibration_curve(self, groups: int = 10, *, level: float = 0.95) -> pd.DataFrame:
+        """Mean response against mean fitted value in groups of like fitted values, lowest first.
+
+        Raises: OptionError.
+        """
+        return calibration_curve(self.record, self._data(), groups, level)
 
     @property
     def resid_response(self) -> pd.Series:
@@ -171,7 +167,7 @@ class Fit(FitFacts):
         """Predictions with the index of `data`: a Series, or a DataFrame of predicted, se, lower, upper.
 
         scale       "response" (means) or "link"
-        interval    "confidence" (of the mean) or "prediction" (of a new response)
+        interval    "confidence" (of the mean), "simultaneous" (of all means at once), "prediction" (of a response)
         new_levels  "raise", or "nan" for rows whose level the fit has not seen
         offset, exposure  only where the fit's own was an array; a column or expression is evaluated again
 
@@ -197,19 +193,42 @@ class Fit(FitFacts):
         assert isinstance(out, pd.DataFrame)
         return out.set_axis(["mean", "mean_se", "mean_ci_lower", "mean_ci_upper"], axis=1)
 
+    def contrast(
+        self,
+        data: Any,
+        weights: Any,
+        *,
+        scale: str = "link",
+        level: float = 0.95,
+        offset: Any = None,
+        exposure: Any = None,
+    ) -> pd.DataFrame:
+        """Linear combinations of the predictions for the rows of `data`, a row each, as `t_test` shows them.
+
+        weights  {"label": one weight a row, ...}, or an array (m, rows); scale "link", or "response" (means combined)
+
+        Raises: OptionError, DataError, LevelError, UnknownNameError.
+        """
+        return contrast(self.record, data, weights, scale, level, {"offset": offset, "exposure": exposure})
+
+    def get_distribution(self, data: Any = None) -> Any:
+        """scipy.stats' frozen distribution of every row's response (cdf, ppf, pmf, ...), as statsmodels' method.
+
+        Without `data`: of the rows of the fit, with their weights; a binomial's is that of the successes in its trials.
+        Raises: OptionError for a family that is no distribution; what `predict` raises.
+        """
+        if data is None:
+            return fitted_distribution(self._data(), self.scale)
+        return distribution(self.family, self.predict(data).to_numpy(), self.scale, 1.0)
+
+    def simulate(self, n: int = 1, *, seed: int = 0) -> pd.DataFrame:
+        """`n` sets of responses drawn from the fit, columns sim_1 ..., with the data's index; NaN in dropped rows.
+
+        Raises: OptionError.
+        """
+        return simulate(self._data(), self.scale, n, seed)
+
     # tables
-
-    def summary(self, *, level: float = 0.95, exponentiate: bool = False, stars: bool = False) -> Summary:
-        """The summary, printed as text, HTML, LaTeX or Markdown."""
-        return summarize(self, level=level, exponentiate=exponentiate, stars=stars)
-
-    def tidy(self, *, exponentiate: bool = False, conf_int: bool = False, level: float = 0.95) -> pd.DataFrame:
-        """One row a coefficient, as broom's tidy(); `exponentiate` shows exp() of estimates and interval ends."""
-        return broom.tidy(self.record, exponentiate=exponentiate, conf_int=conf_int, level=level)
-
-    def glance(self) -> pd.DataFrame:
-        """One row of deviances, criteria and counts, as broom's glance()."""
-        return broom.glance(self.record)
 
     def augment(self, data: Any) -> pd.DataFrame:
         """`data` with .fitted (response scale) and .resid (deviance residuals), as broom's augment().
@@ -221,41 +240,12 @@ class Fit(FitFacts):
 
     # other views
 
-    def with_covariance(self, covariance: str | CovarianceKind) -> Fit:
-        """The same fit with other standard errors ("model", "HC0", "HC1", "sampling"); nothing is refitted.
+    def update(self, formula: str | None = None, data: Any = None) -> Fit:
+        """The same call with another formula, ". ~ . - x + z", or data; `torchglm.update` changes anything else.
 
-        Raises: UnknownNameError, OptionError; OptionError for a fit that was loaded without its data.
+        Raises: OptionError for a fit that was loaded without its data; what glm() raises.
         """
-        numbers = self.record.numbers
-        if not isinstance(numbers, Computed):
-            raise OptionError("This fit was loaded without its data: its covariance is the one it was saved with.")
-        kind = resolve_covariance(covariance, numbers.estimate.prepared.weights)
-        facts = replace(self.record.facts, covariance_note=kind.note)
-        return replace(self, record=replace(self.record, facts=facts, numbers=replace(numbers, covariance_kind=kind)))
+        from torchglm.term_tests import caller_of
+        from torchglm.update import refit
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """The fit without its data in one file; see `torchglm.load`.
-
-        Raises: SavedFileError for a folder that is not there, and for what a file cannot hold.
-        """
-        from torchglm.saving import save
-
-        save(self.record, path)
-
-    def __repr__(self) -> str:
-        facts: Facts = self.record.facts
-        return f"<Fit {facts.formula or facts.response}: {self.family.name}, {len(self.record.names)} coefficients>"
-
-    def __copy__(self) -> Fit:
-        return self
-
-    def __deepcopy__(self, memo: Mapping[int, Any]) -> Fit:
-        return self
-
-    def __getstate__(self) -> Mapping[str, Any]:
-        from torchglm.saving import stored
-
-        return {"record": stored(self.record), "estimate": None}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__dict__.update(state)
+        return refit(self, formula, data, caller_of(sys._getframe(1)))

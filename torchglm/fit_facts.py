@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from torchglm.families.family import Family
-from torchglm.inference import criteria
+from torchglm.inference import criteria, hypotheses
+from torchglm.inference.hypotheses.nonlinear import NonlinearTest, nonlinear_test
 from torchglm.inference.record import Record
+from torchglm.report import broom
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,14 @@ class FitFacts:
         return self.record.log_likelihood_null
 
     @property
+    def penalised_llf(self) -> float:
+        """llf + 1/2 log det of the expected information: what Jeffreys' penalty maximises, as logistf's loglik.
+
+        NaN without a penalty, where phi is estimated, and where the adjusted score is the gradient of no likelihood.
+        """
+        return self.record.penalised_log_likelihood
+
+    @property
     def aic(self) -> float:
         """-2 llf + 2 p, the dispersion counted where R counts it."""
         return criteria.aic(self.record)
@@ -177,6 +188,11 @@ class FitFacts:
         return self.record.facts.weights_note
 
     @property
+    def penalty_note(self) -> str | None:
+        """Which penalty the estimates are under."""
+        return self.record.facts.penalty_note
+
+    @property
     def offset_note(self) -> str | None:
         """What was added to the linear predictor."""
         return self.record.facts.offset_note
@@ -185,3 +201,42 @@ class FitFacts:
     def covariance_note(self) -> str:
         """Which covariance the standard errors come from."""
         return self.record.facts.covariance_note
+
+    # tests of the coefficients
+
+    @property
+    def use_t(self) -> bool:
+        """Whether tests refer to t rather than to the normal."""
+        return self.record.use_t
+
+    def wald_test(self, hypothesis: Any) -> hypotheses.WaldTest:
+        """The joint test of "x1 = x2, x3 = 0", or of a matrix with one column a coefficient.
+
+        Raises: UnknownNameError naming what is no coefficient; OptionError for restrictions that are not linear, that
+        repeat each other, or that name a coefficient which is aliased or has no standard error.
+        """
+        return hypotheses.wald_test(self.record, hypothesis)
+
+    def t_test(self, hypothesis: Any, *, level: float = 0.95) -> pd.DataFrame:
+        """Each restriction L theta = r tested by itself, a labelled row each; the estimate is that of L theta.
+
+        Raises: UnknownNameError, OptionError.
+        """
+        return hypotheses.t_test(self.record, hypothesis, level)
+
+    def nonlinear_test(self, hypothesis: Any, *, level: float = 0.95) -> NonlinearTest:
+        """The delta-method test of "x1 / x2 = 1, exp(x1) = 2", or that a function of theta (p,) in torch is 0.
+
+        Raises: UnknownNameError naming what is no coefficient; OptionError.
+        """
+        return nonlinear_test(self.record, hypothesis, level)
+
+    # tables
+
+    def tidy(self, *, exponentiate: bool = False, conf_int: bool = False, level: float = 0.95) -> pd.DataFrame:
+        """One row a coefficient, as broom's tidy(); `exponentiate` shows exp() of estimates and interval ends."""
+        return broom.tidy(self.record, exponentiate=exponentiate, conf_int=conf_int, level=level)
+
+    def glance(self) -> pd.DataFrame:
+        """One row of deviances, criteria and counts, as broom's glance()."""
+        return broom.glance(self.record)

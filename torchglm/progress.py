@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,31 @@ class Bar:
 
     def close(self) -> None:
         """Nothing; the line of the bar is cleared, if there was one."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+class Count:
+    """Watches work of a known size: a tqdm bar once it has lasted `SHORT` seconds."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self.what, self.total = what, total
+        self.began, self.done = time.perf_counter(), 0
+        self.bar: Any = None
+
+    def __enter__(self) -> Count:
+        return self
+
+    def __call__(self, more: int) -> None:
+        self.done += more
+        if self.bar is None and time.perf_counter() - self.began > SHORT and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(desc=self.what, total=self.total, leave=False, initial=self.done - more)
+        if self.bar is not None:
+            self.bar.update(more)
+
+    def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.close()
 

@@ -38,7 +38,8 @@ from torchglm.fit import Fit
 from torchglm.inference.record import Facts, Record, Stored
 from torchglm.inference.totals import Totals
 
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)  # 1 had no reference_df
 
 
 NOT_SAVED = (
@@ -126,9 +127,9 @@ def load(path: str | os.PathLike[str]) -> Fit:
         raise SavedFileError(f"There is no file {str(path)!r}.") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError, NotImplementedError) as error:
         raise SavedFileError(f"{str(path)!r} is not a saved fit, or is damaged: {error}") from error
-    if not isinstance(content, dict) or content.get("torchglm") != VERSION:
+    if not isinstance(content, dict) or content.get("torchglm") not in READABLE:
         found = content.get("torchglm") if isinstance(content, dict) else None
-        raise SavedFileError(f"{str(path)!r} has format {found!r}; this torchglm reads {VERSION}.")
+        raise SavedFileError(f"{str(path)!r} has format {found!r}; this torchglm reads 1 and {VERSION}.")
     try:
         return Fit(_read_record(content, theta, covariance))
     except TorchGLMError:
@@ -140,6 +141,9 @@ def load(path: str | os.PathLike[str]) -> Fit:
 def _read_record(content: dict[str, Any], theta: Tensor, covariance: Tensor) -> Record:
     numbers = Stored(theta, Totals(**content["totals"]), Totals(**content["null"]), content["phi"], covariance)
     facts = content["facts"]
+    if content["torchglm"] == 1:
+        facts["reference_df"] = facts["n"] - facts["rank"] if facts["use_t"] else None
+    facts["coefficient_dfs"] = None if facts.get("coefficient_dfs") is None else tuple(facts["coefficient_dfs"])
     facts["response_levels"] = None if facts["response_levels"] is None else tuple(facts["response_levels"])
     record = Record(
         _read_schema(content["schema"]),

@@ -19,8 +19,18 @@ PEERS = {
     "passes": "passes:Passes",
     "passes-separate": "passes:SeparatePasses",
 }
+WORKERS = {
+    OURS: "inference_ours:Ours",
+    "costs": "inference_ours:Costs",
+    "statsmodels": "inference_statsmodels:Statsmodels",
+    "statsmodels-1": "inference_statsmodels:OneThread",
+    "R": "inference_r:R",
+}
 
 
 def load(name: str) -> Contestant:
-    module, cls = PEERS[name].split(":")
-    return getattr(import_module(f"benchmarks.peers.{module}"), cls)()
+    """The contestant of a name. "R/bootstrap/3": a worker, what it does after its fit, and how many replicates."""
+    who, *work = name.split("/")
+    module, cls = (WORKERS if work else PEERS)[who].split(":")
+    make = getattr(import_module(f"benchmarks.peers.{module}"), cls)
+    return make(work[0], *map(int, work[1:])) if work else make()

@@ -14,7 +14,7 @@ from benchmarks.contestant import Answer, Contestant, Measured, Plan, Refused, r
 from benchmarks.data import TWEEDIE_POWER
 from benchmarks.problem import Problem
 
-SCRIPT = Path(__file__).with_name("glm.R")
+FOLDER = Path(__file__).parent
 FAMILIES = {
     "poisson": "poisson()",
     "binomial": "binomial()",
@@ -46,10 +46,16 @@ class R(Contestant):
             home = Path(name)
             write_columns(problem, make(problem), home)
             (home / "problem.R").write_text(settings(problem, plan))
-            ran = subprocess.run(["Rscript", "--vanilla", str(SCRIPT), name], capture_output=True, text=True)
-            if ran.returncode != 0:
-                raise Refused("failed: " + " ".join(ran.stderr.split())[-200:])
+            run_script("glm.R", home)
             return read_back(home)
+
+
+def run_script(script: str, home: Path) -> None:
+    """Nothing: the script leaves its numbers in `home`. Raises: Refused, with what R said."""
+    command = ["Rscript", "--vanilla", str(FOLDER / script), str(home), str(FOLDER)]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    if ran.returncode != 0:
+        raise Refused("failed: " + " ".join(ran.stderr.split())[-200:])
 
 
 def write_columns(problem: Problem, frame: pd.DataFrame, home: Path) -> None:
@@ -84,5 +90,6 @@ def read_back(home: Path) -> Measured:
     seconds = [float(line) for line in (home / "seconds.txt").read_text().split()]
     before, top = (1024 * int(line) for line in (home / "memory.txt").read_text().split())
     names = (home / "names.txt").read_text().splitlines()
-    answer = Answer(names, np.fromfile(home / "params.bin"), np.fromfile(home / "bse.bin"))
+    errors = home / "bse.bin"
+    answer = Answer(names, np.fromfile(home / "params.bin"), np.fromfile(errors) if errors.exists() else np.empty(0))
     return Measured(seconds, before, top, answer)

@@ -89,9 +89,11 @@ def folder_of_a_reader() -> Iterator[None]:
 @pytest.fixture
 def registries() -> Iterator[None]:
     """Classes that a page registers are forgotten after it."""
+    from torchglm.diagnostics.checks.check import CHECKS
     from torchglm.families import FAMILIES, LINKS
+    from torchglm.inference.covariance.kind import COVARIANCES
 
-    kept = [(r, dict(r._classes), dict(r._aliases)) for r in (FAMILIES, LINKS)]
+    kept = [(r, dict(r._classes), dict(r._aliases)) for r in (FAMILIES, LINKS, CHECKS, COVARIANCES)]
     yield
     for registry, classes, aliases in kept:
         registry._classes, registry._aliases = classes, aliases

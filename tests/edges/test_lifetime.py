@@ -57,16 +57,31 @@ class Local:
     """Something of the caller that a fit has no use for."""
 
 
-def test_the_callers_frame_and_data_are_not_kept(data):
+def test_the_callers_frame_is_not_kept_and_its_table_goes_with_the_fit(data):
     def caller():
-        unused, frame = Local(), data.copy()
-        fit = glm("y ~ x + C(g)", frame, "poisson")
-        return fit, weakref.ref(unused), weakref.ref(frame)
+        unused, column = Local(), np.array(data["x"])
+        fit = glm("y ~ x + C(g)", {**data, "x": column}, "poisson")
+        return fit, weakref.ref(unused), weakref.ref(column)
 
-    fit, unused, frame = caller()
+    fit, unused, column = caller()
     gc.collect()
-    assert (unused(), frame()) == (None, None)
+    assert unused() is None
     assert np.isfinite(fit.llf)
+    stored = pickle.loads(pickle.dumps(fit))
+    del fit
+    gc.collect()
+    assert column() is None
+    assert np.isfinite(stored.llf)
+
+
+def test_what_happens_to_the_frame_later_does_not_reach_the_fit(data):
+    frame = data.copy()
+    fit = glm("y ~ x + C(g)", frame, "poisson")
+    frame["new"] = 1.0
+    frame.loc[0, "g"] = "changed"
+    kept = fit.estimate.prepared.source
+    assert "new" not in kept
+    pd.testing.assert_series_equal(kept.column("g"), data["g"])
 
 
 def test_a_failed_fit_keeps_nothing(data):

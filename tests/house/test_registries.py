@@ -7,7 +7,15 @@ import re
 
 import pytest
 
-PUBLIC = ("torchglm", "torchglm.families", "torchglm.links", "torchglm.solvers", "torchglm.covariances")
+PUBLIC = (
+    "torchglm",
+    "torchglm.families",
+    "torchglm.links",
+    "torchglm.solvers",
+    "torchglm.covariances",
+    "torchglm.penalties",
+    "torchglm.checks",
+)
 
 
 @pytest.fixture(scope="module")

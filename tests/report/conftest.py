@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from scipy import stats
+
+from torchglm import glm
+
+INSURANCE = Path(__file__).parents[2] / "docs" / "data" / "insurance.csv"
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class FitDouble:
     passes: float = 5.0
     weights_note: str | None = None
     offset_note: str | None = None
+    penalty_note: str | None = None
+    penalised_llf: float = float("nan")
     aliased: dict = field(default_factory=dict)
     covariance_note: str = "model-based, expected information"
     infinite: dict = field(default_factory=dict)
@@ -87,3 +95,23 @@ def fit_double():
         return dataclasses.replace(FitDouble(params=params, bse=bse), **changes)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def claims() -> pd.DataFrame:
+    frame = pd.read_csv(INSURANCE)
+    frame["Age"] = pd.Categorical(frame["Age"], ["<25", "25-29", "30-35", ">35"])
+    return frame
+
+
+@pytest.fixture(scope="session")
+def fits(claims):
+    """Three models of the insurance claims, the last one quasi; in R they are in compare.R."""
+    asked = [("District", "poisson"), ("District + Age", "poisson"), ("District + Age", "quasipoisson")]
+    return [glm(f"Claims ~ {terms}", claims, family=family, exposure="Holders") for terms, family in asked]
+
+
+@pytest.fixture(scope="session")
+def in_r():
+    """The same models in R."""
+    return json.loads((Path(__file__).parent / "compare.json").read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ import torch
 from scipy import integrate, stats
 
 from torchglm import glm
-from torchglm.inference.prediction_interval import prediction_interval
+from torchglm.inference.prediction.interval import prediction_interval
 
 
 @pytest.fixture

@@ -10,13 +10,15 @@ Coefficients inside stand as constant, dense, factors in turn; `positions` says 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from torchglm.design.parts import Coded, CodedRows, Dense
+
+CACHED_ROWS = 16_384  # looked at together where a product of dense columns is formed
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Columns:
         )
 
     def expand(self, beta: Tensor) -> Tensor:
-        """beta (width,) -> raw coefficients: E beta."""
+        """beta (width, ...) -> raw coefficients: E beta."""
         if not self.coded:
             return beta
         head, *tails = beta.split([self.widths[0] + self.widths[1], *self.widths[2:]])
@@ -75,6 +77,22 @@ class Columns:
         head, *tails = raw.split([self.raw_widths[0] + self.raw_widths[1], *self.raw_widths[2:]])
         squared = [part.coding.squared().collapse(t) for part, t in zip(self.coded, tails, strict=True)]
         return torch.cat([head, *squared])
+
+    def restricted(self, kept: Tensor) -> Columns:
+        """The columns where `kept` (width,), inner order, is True; their places in the formula close up."""
+        constant, dense, *coded = kept.split(self.widths)
+        products = tuple(p for p, k in zip(self.dense.products, dense.tolist(), strict=True) if k)
+        table = self.dense.table if bool(dense.all()) else None
+        places = torch.argsort(torch.argsort(self.positions[kept]))
+        parts = tuple(
+            replace(part, coding=part.coding.restricted(k))
+            for part, k in zip(self.coded, coded, strict=True)
+            if bool(k.any())
+        )
+        has_constant = self.constant and bool(constant.all())
+        # Without the constant, a centred column would not be the column.
+        centers = self.dense.centers[dense] if has_constant else torch.zeros_like(self.dense.centers[dense])
+        return Columns(has_constant, Dense(products, centers, table), parts, places)
 
     def rows(self, start: int, stop: int, scratch: Tensor) -> RowColumns:
         """The stretch start..stop, dense columns gathered into `scratch`."""
@@ -113,6 +131,18 @@ class RowColumns:
             eta += part.matvec(cell_values)
         return eta
 
+    def matmul(self, raw: Tensor) -> Tensor:
+        """(rows, m) from m vectors of raw coefficients side by side, (raw width, m): `matvec` of each."""
+        widths = self.whole.raw_widths
+        pieces = raw.split(widths)
+        eta = raw.new_zeros(self.rows, raw.shape[1]) if self.dense is None else self.dense.T @ pieces[1]
+        if widths[0]:
+            eta += pieces[0]
+        for part, cell_values in zip(self.coded, pieces[2:], strict=True):
+            cells = cell_values.index_select(0, part.codes)
+            eta += cells if part.values is None else cells.mul_(part.values[:, None])
+        return eta
+
     def rmatvec(self, v: Tensor) -> Tensor:
         """Raw sums (raw width,): raw[j] = sum_i x[i, j] v[i]."""
         sums = []
@@ -133,6 +163,35 @@ class RowColumns:
         sums.extend(part.diagonal(w, part) for part in self.coded)
         return torch.cat(sums)
 
+    def quadratic_form(self, matrix: Tensor) -> Tensor:
+        """(rows,) x_i' M x_i of raw rows: out[i] = sum_jk x[i, j] M[j, k] x[i, k].
+
+        Shapes: `matrix` (raw width, raw width), symmetric; of a matrix A over coefficients it is E A E',
+        `Columns.expand(Columns.expand(A).T)`.
+        """
+        widths = self.whole.raw_widths
+        split = [rows.split(widths, dim=1) for rows in matrix.split(widths)]
+        out = matrix.new_zeros(self.rows)
+        if widths[0]:
+            out += split[0][0][0]
+        if self.dense is not None:
+            for start in range(0, self.rows, CACHED_ROWS):
+                x, total = self.dense[:, start : start + CACHED_ROWS], out[start : start + CACHED_ROWS]
+                total += torch.mm(split[1][1], x).mul_(x).sum(0)
+                if widths[0]:
+                    total.addmv_(x.T, split[0][1][0], alpha=2.0)
+        for i, part in enumerate(self.coded):
+            cells = split[i + 2][i + 2].diagonal()
+            out += part.matvec(cells) if part.values is None else part.matvec(cells) * part.values
+            if widths[0]:
+                out += part.matvec(2.0 * split[0][i + 2][0])
+            if self.dense is not None:
+                for x, cross in zip(self.dense, split[1][i + 2], strict=True):
+                    out.addcmul_(x, part.matvec(cross), value=2.0)
+            for j in range(i + 1, len(self.coded)):
+                out += 2.0 * part.lookup(split[i + 2][j + 2], self.coded[j])
+        return out
+
     def gram(self, w: Tensor, weighted: Tensor | None = None) -> dict[str, Tensor]:
         """The distinct blocks of raw(X)' diag(w) raw(X), by name; `weighted` is scratch like `dense`.
 
@@ -149,6 +208,32 @@ class RowColumns:
                 first.append(sums[f"table {i} {i}"] if part.values is None else part.rmatvec(w))
             sums["first"] = torch.cat(first)
         return sums
+
+    def cross(self, other: RowColumns, w: Tensor) -> Tensor:
+        """Raw sums (raw width, other's raw width): out[j, k] = sum_i w[i] x[i, j] other[i, k]."""
+        left, right = self.whole.raw_widths, other.whole.raw_widths
+        out = w.new_zeros(sum(left), sum(right))
+        rows = out.split(left)
+        if left[0]:
+            rows[0][0] = other.rmatvec(w)
+        if self.dense is not None:
+            heavy = self.dense * w
+            pieces = rows[1].split(right, dim=1)
+            if right[0]:
+                pieces[0][:, 0] = heavy.sum(1)
+            if other.dense is not None:
+                pieces[1].copy_(torch.mm(heavy, other.dense.T))
+            for piece, part in zip(pieces[2:], other.coded, strict=True):
+                piece.copy_(part.cross(heavy))
+        for part, row in zip(self.coded, rows[2:], strict=True):
+            pieces = row.split(right, dim=1)
+            if right[0]:
+                pieces[0][:, 0] = part.rmatvec(w)
+            if other.dense is not None:
+                pieces[1].copy_(part.cross(other.dense * w).T)
+            for piece, theirs in zip(pieces[2:], other.coded, strict=True):
+                piece.copy_(part.table(w, theirs))
+        return out
 
     def _tables(self, w: Tensor) -> dict[str, Tensor]:
         """Every factor against every other, and against itself: the margin of a table where there is one."""

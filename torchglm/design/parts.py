@@ -51,10 +51,10 @@ class Coding:
         return kept
 
     def expand(self, beta: Tensor) -> Tensor:
-        """beta (width,) -> the value of every cell (cells,)."""
+        """beta (width, ...) -> the value of every cell (cells, ...)."""
         if self.matrix is not None:
             return self.matrix @ beta
-        return torch.cat([beta, beta.new_zeros(1)])[self.index]  # index -1 picks the zero
+        return torch.cat([beta, beta.new_zeros(1, *beta.shape[1:])])[self.index]  # index -1 picks the zero
 
     def collapse(self, cells: Tensor) -> Tensor:
         """Sums over cells (cells, ...) -> sums over columns (width, ...): coding' cells."""
@@ -87,6 +87,13 @@ class Coding:
         mine = self.dense().repeat(other.cells, 1)
         theirs = other.dense().repeat_interleave(self.cells, 0)
         return Coding(self.width + other.width, matrix=torch.cat([mine, theirs], dim=1))
+
+    def restricted(self, kept: Tensor) -> Coding:
+        """The coding of the columns where `kept` (width,) is True."""
+        if self.matrix is not None:
+            return Coding(int(kept.sum()), matrix=self.matrix[:, kept])
+        place = torch.where(kept, kept.cumsum(0) - 1, -1)
+        return Coding(int(kept.sum()), index=torch.cat([place, place.new_full((1,), -1)])[self.index])
 
     def squared(self) -> Coding:
         """The coding with every entry squared."""
@@ -151,6 +158,13 @@ class CodedRows:
         crossed = self.codes * other.cells
         crossed += other.codes
         return torch.bincount(crossed, w, self.cells * other.cells).view(self.cells, other.cells)
+
+    def lookup(self, table: Tensor, other: CodedRows) -> Tensor:
+        """out[i] = values[i] * other.values[i] * table[codes[i], other.codes[i]]."""
+        out = table.reshape(-1).index_select(0, self.codes * other.cells + other.codes)
+        for values in (self.values, other.values):
+            out = out if values is None else out.mul_(values)
+        return out
 
     def cross(self, weighted: Tensor) -> Tensor:
         """out[j, c] = sum_i weighted[j, i] [codes[i] == c] values[i]; one bincount a numeric column."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from torchglm.design.design import Design
 from torchglm.design.environment import DataColumns, caller_values, evaluate
 from torchglm.design.extras import Extra, aligned, read_extra
+from torchglm.design.keys import read_key, several
 from torchglm.design.learn import learn, raw_missing
 from torchglm.design.numbers import missing_rows, row_label, settled
 from torchglm.design.response import Response, read_response
@@ -36,6 +37,7 @@ class Request:
     subset: Any = None
     missing: str = "drop"
     contrasts: Mapping[str, Any] | None = None
+    cluster: Any = None  # a key, or a list of them, that no row of the fit may miss
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,15 @@ class Prepared:
     rows: np.ndarray | None  # (rows of the data,) True where used; None for all
     missing: int
     zero_weight: int
+    parsed: Parsed
+    request: Request
+    source: Source  # the user's table
+    caller: Mapping[str, Any]  # the caller's variables that formula and arguments use
+
+    def used_of(self, values: np.ndarray) -> np.ndarray:
+        """Of one value a row of the data, those of the rows of `design`: used, and of positive weight."""
+        used = values if self.rows is None else values[self.rows]
+        return used if not self.zero_weight else used[(self.whole.weight > 0).cpu().numpy()]  # type: ignore[operator]
 
     @property
     def offset_note(self) -> str | None:
@@ -78,16 +89,21 @@ def prepare(parsed: Parsed, source: Source, request: Request, caller: Mapping[st
     extras = _extras(parsed, source, request)
     factors = [parsed.response, *parsed.factors, *(e.factor for e in extras if e.factor is not None)]
     rows = _subset(request.subset, source, caller)
+    keys = [] if request.cluster is None else several(request.cluster)
+    chosen = [Factor(text, "python") for text in (request.subset, *keys) if isinstance(text, str)]
+    whole = caller_values([*factors, *chosen], source, caller)
     caller = caller_values(factors, source, caller)
     asked = source.rows if rows is None else int(rows.sum())
     _refuse_empty(source, asked)
     rows = _drop_raw(factors, source, rows, request.missing)
+    for key in keys:
+        rows = _drop_without_key(key, source, rows, request.missing, whole)
     while True:  # a transform that makes values missing drops its rows, and is learned again without them
         read = _read(parsed, source, rows, caller, extras, request)
         if read.missing is None:
             break
         rows = _drop_evaluated(source, rows, read.missing, request.missing, parsed)
-    return _assemble(parsed, source, read, extras, rows, asked)
+    return _assemble(parsed, source, read, extras, rows, asked, request, whole)
 
 
 @dataclass(frozen=True)
@@ -155,6 +171,24 @@ def _drop_raw(factors: list[Factor], source: Source, rows: np.ndarray | None, po
     return _restrict(source, rows, keep)
 
 
+def _drop_without_key(
+    key: Any, source: Source, rows: np.ndarray | None, policy: str, caller: Mapping[str, Any]
+) -> np.ndarray | None:
+    label, values = read_key("cluster", key, source, caller)
+    missing = values.isna().to_numpy() if rows is None else values.isna().to_numpy()[rows]
+    if not missing.any():
+        return rows
+    if policy == "raise":
+        row = row_label(source.index if rows is None else source.index[rows], int(missing.argmax()))
+        raise DataError(
+            f'cluster={label} is missing in {int(missing.sum())} row(s), the first at row {row}. missing="raise" '
+            'refuses them: fill them, or say missing="drop".'
+        )
+    if missing.all():
+        raise DataError(f"No row is left: cluster={label} is missing in every row.")
+    return _restrict(source, rows, ~missing)
+
+
 def _drop_evaluated(
     source: Source, rows: np.ndarray | None, missing: Tensor, policy: str, parsed: Parsed
 ) -> np.ndarray:
@@ -204,7 +238,14 @@ def _read(
 
 
 def _assemble(
-    parsed: Parsed, source: Source, read: _Read, extras: list[Extra], rows: np.ndarray | None, asked: int
+    parsed: Parsed,
+    source: Source,
+    read: _Read,
+    extras: list[Extra],
+    rows: np.ndarray | None,
+    asked: int,
+    request: Request,
+    caller: Mapping[str, Any],
 ) -> Prepared:
     n = len(read.response.y)
     offsets = [extra for extra in extras if extra.role == "offset"]
@@ -237,6 +278,10 @@ def _assemble(
         rows,
         asked - n,
         zero,
+        parsed,
+        request,
+        source,
+        caller,
     )
 
 

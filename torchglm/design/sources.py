@@ -98,9 +98,12 @@ def _library(values: Any) -> str:
 
 
 def _named(data: pd.DataFrame) -> Any:
-    """The frame, its column labels as text (a label 1 is asked for as `1`)."""
+    """The frame's columns as they stand, labelled by text (a label 1 is asked for as `1`).
+
+    A shallow copy: what the user later adds, drops or sorts in place does not reach a fit.
+    """
     if all(isinstance(name, str) for name in data.columns):
-        return data
+        return data.copy(deep=False)
     return data.set_axis(list(map(str, data.columns)), axis=1)
 
 

@@ -16,7 +16,7 @@ from torchglm.design.weights import Frequency
 from torchglm.diagnostics.residuals import rows_of
 from torchglm.errors import OptionError
 from torchglm.inference.estimate import Estimate
-from torchglm.inference.prediction_interval import DISTRIBUTIONS, WHOLE
+from torchglm.inference.prediction.interval import DISTRIBUTIONS, WHOLE
 
 
 def quantile_residuals(estimate: Estimate, phi: float, seed: int) -> Tensor:

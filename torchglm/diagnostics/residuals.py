@@ -53,13 +53,13 @@ RESIDUALS: dict[str, RowResidual] = {
 }
 
 
-def residuals(estimate: Estimate, kind: str) -> Tensor:
+def residuals(estimate: Estimate, kind: str, also: tuple[str, ...] = ()) -> Tensor:
     """(rows of the data,) residuals, NaN where a row was dropped. Rows of zero weight have theirs.
 
-    Raises: UnknownNameError.
+    Raises: UnknownNameError, which offers the kinds of `also` too.
     """
     if kind not in RESIDUALS:
-        raise UnknownNameError(f"There is no residual {kind!r}. {did_you_mean(kind, RESIDUALS)}")
+        raise UnknownNameError(f"There is no residual {kind!r}. {did_you_mean(kind, (*RESIDUALS, *also))}")
     return rows_of(estimate, RESIDUALS[kind])
 
 

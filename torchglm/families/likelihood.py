@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,10 +26,12 @@ class Likelihood(ABC):
     """What a row says about its linear predictors. `nll` and `mean` suffice; autograd does the rest.
 
     Shapes: y (rows,), z (rows, q).
-    Scale: no weight, phi = 1, up to a function of y alone.
+    Scale: no weight, and the whole negative log probability or density, so that the log-likelihood is the weighted sum
+    of -nll. MeanModel alone leaves out phi, at 1, and a function of y.
     """
 
     predictors: tuple[str, ...]
+    support: ClassVar[str] = "finite"
 
     @property
     def has_dispersion(self) -> bool:
@@ -41,13 +43,33 @@ class Likelihood(ABC):
         """Whether the expected information is the observed one, so that Fisher scoring is Newton's method."""
         return False
 
+    @property
+    def is_convex(self) -> bool:
+        """Whether the curvature that `expand` gives by default is positive semi-definite everywhere."""
+        return False
+
     @abstractmethod
     def nll(self, y: Tensor, z: Tensor) -> Tensor:
         """The negative log likelihood of each row; +inf where z gives a mean outside of its domain."""
 
     @abstractmethod
     def mean(self, z: Tensor) -> Tensor:
-        """The mean response of each row."""
+        """The mean response of each row; of classes, the probability of each: (rows, classes)."""
+
+    def predictions(self, z: Tensor) -> dict[str, Tensor]:
+        """What can be predicted from the linear predictors, by name; the first is what is usually meant.
+
+        Shapes: (rows,), or (rows, classes).
+        """
+        return {"mean": self.mean(z)}
+
+    def check_response(self, y: Tensor) -> Tensor:
+        """True where y can be a response; `support` says it in words."""
+        return torch.isfinite(y)
+
+    def start(self, y: Tensor, w: Tensor) -> Tensor:
+        """The constant predictors (q,) from which Newton's method converges well where no column has an effect."""
+        return torch.zeros(len(self.predictors), dtype=torch.float64, device=y.device)
 
     def slope(self, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """nll and gradient."""

@@ -34,6 +34,10 @@ class MeanModel(Likelihood):
     def is_canonical(self) -> bool:
         return type(self.family.link) is self.family.kernel.canonical_link
 
+    @property
+    def is_convex(self) -> bool:
+        return True
+
     def nll(self, y: Tensor, z: Tensor) -> Tensor:
         return self._rows(self.family.kernel, y, z.select(1, 0), Order.VALUE).nll
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from torch import Tensor
 
-from torchglm.inference.covariance import CovarianceKind
+from torchglm.inference.covariance.kind import CovarianceKind
 from torchglm.inference.dispersion import DispersionKind
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.record import Numbers
@@ -45,7 +45,8 @@ class Computed(Numbers):
     @cached_property
     def variances(self) -> Tensor:
         """(p,) of the coefficients."""
-        return self.covariance_kind.variances(self.estimate, self.phi)
+        cheaper = self.covariance_kind.variances(self.estimate, self.phi)
+        return self.covariance.diagonal() if cheaper is None else cheaper
 
     @cached_property
     def covariance(self) -> Tensor:

@@ -16,7 +16,8 @@ from torchglm.inference.totals import Totals, null_totals, totals
 from torchglm.numerics.linalg import Factored
 from torchglm.objective.layout import Layout
 from torchglm.objective.objective import Objective
-from torchglm.solvers.solver import Solution
+from torchglm.objective.penalised import Penalised
+from torchglm.solvers.solver import Solution, Stop
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Estimate:
     solution: Solution
     family: Family
     fingerprint: Tensor
+    stop: Stop
+    penalised: Penalised | None = None  # what was solved instead of `objective`, the likelihood
 
     @cached_property
     def layout(self) -> Layout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -37,9 +38,13 @@ class Facts:
     aliased: dict[str, list[str]]  # name -> the columns that span it
     infinite: dict[str, str]  # name -> "+" or "-"
     dispersion_kind: str
-    use_t: bool
+    use_t: bool  # phi is estimated
     covariance_note: str
+    reference_df: float | None  # tests refer to the t of so many degrees of freedom; None: to the normal
     data_name: str = ""
+    coefficient_dfs: tuple[float, ...] | None = None  # each coefficient's own, where they have one
+    penalty_note: str | None = None
+    half_logdet: float | None = None  # of the expected information, where the penalised likelihood is + 1/2 log det
 
 
 class Numbers(Protocol):
@@ -99,8 +104,13 @@ class Record:
 
     @property
     def use_t(self) -> bool:
-        """Whether tests refer to t with df_resid, because phi is estimated, rather than to the normal."""
-        return self.facts.use_t
+        """Whether tests refer to t with `reference_df` rather than to the normal."""
+        return self.facts.reference_df is not None
+
+    @property
+    def reference_df(self) -> float:
+        """The degrees of freedom of the t that tests refer to; infinity for the normal."""
+        return math.inf if self.facts.reference_df is None else self.facts.reference_df
 
     @cached_property
     def standard_errors(self) -> Tensor:
@@ -122,6 +132,12 @@ class Record:
     def log_likelihood_null(self) -> float:
         """R's logLik of the null model."""
         return self.numbers.null.log_likelihood(self.family)
+
+    @property
+    def penalised_log_likelihood(self) -> float:
+        """The log-likelihood + 1/2 log det of the information, nats; NaN where no penalty made that its maximum."""
+        half = self.facts.half_logdet
+        return math.nan if half is None else self.log_likelihood + half
 
     @property
     def counted_parameters(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from torchglm.design.design import Design
 from torchglm.families.likelihood import Information, Likelihood, RowTerms
 from torchglm.numerics.linalg import ENOUGH_DIGITS, Factored, factor_root
 from torchglm.numerics.sums import Sums
-from torchglm.objective.curvature import factor
+from torchglm.objective.joint import curvature_sums, factor_all, positive_part
 from torchglm.objective.layout import Layout
 
 LARGEST_ROOT = 2e11  # rows x p^2 up to which an orthogonal factorisation is worth its seconds
@@ -77,7 +78,12 @@ class Objective:
         """Where each coefficient stands."""
         return Layout(self.design.columns)
 
-    def on(self, design: Design) -> Objective:
+    @property
+    def is_newton(self) -> bool:
+        """Whether a scoring step is a Newton step."""
+        return self.likelihood.is_canonical
+
+    def on(self, design: Design) -> Self:
         """The same function on other rows, whose passes count by themselves."""
         return replace(self, design=design, meter=Meter())
 
@@ -128,30 +134,30 @@ class Objective:
         def row_sums(block: Block) -> Sums:
             z = self.predictors(block, raw)
             terms = self.likelihood.expand(block.y, z, information=information)
-            curvature = terms.curvature[:, 0, 0]
+            if information == "expected" and not self.likelihood.is_convex:
+                terms = terms._replace(curvature=positive_part(terms.curvature))
             pearson = self._pearson(block.y, z, terms, information)
-            w = curvature if block.weight is None else curvature * block.weight
+            length = torch.linalg.vecdot(z, _times(terms.curvature, z))
             return Sums(
                 {
                     "value": _total(terms.nll, block.weight),
                     "pearson": _total(pearson, block.weight),
-                    "length": torch.dot(w, z[:, 0].square()),
-                    "total": w.sum(),
+                    "length": _total(length, block.weight),
                     **gradient_sums(block, terms.gradient),
-                    **block.columns[0].gram(w, block.scratch[0]),
+                    **curvature_sums(block, terms.curvature),
                 }
             )
 
         sums = self.sum(row_sums)
         gradient = self.collapse_gradient(sums)
-        curvature = factor(self.layout, sums, sums["total"])
+        curvature = factor_all(self.layout, sums)
         step = None
         if curvature.smallest_pivot < ENOUGH_DIGITS and not curvature.indefinite and self._affords_root:
             curvature, step = self._root(raw, information)
         if step is None:
             step = curvature.solve(-gradient)
         value, pearson = float(sums["value"]), float(sums["pearson"])
-        length = float(sums["length"].sqrt() + theta.abs().dot(curvature.lengths))
+        length = float(sums["length"].clamp(min=0.0).sqrt() + theta.abs().dot(curvature.lengths))
         return Quadratic(value, gradient, curvature, step, pearson, length, information)
 
     def _pearson(self, y: Tensor, z: Tensor, terms: RowTerms, information: Information) -> Tensor:
@@ -169,15 +175,16 @@ class Objective:
         def row_sums(block: Block) -> Sums:
             z = self.predictors(block, raw)
             terms = self.likelihood.expand(block.y, z, information="expected")
-            h = terms.curvature[:, 0, 0]
-            w = h if block.weight is None else h * block.weight
+            sums = {"value": _total(terms.nll, block.weight), **gradient_sums(block, terms.gradient)}
+            for k, columns in enumerate(block.columns):
+                h = terms.curvature[:, k, k]
+                sums[f"squares {k}"] = columns.squares(h if block.weight is None else h * block.weight)
             pearson = self._pearson(block.y, z, terms, "expected")
-            squares = {"squares": block.columns[0].squares(w), "pearson": _total(pearson, block.weight)}
-            return Sums({"value": _total(terms.nll, block.weight), **gradient_sums(block, terms.gradient), **squares})
+            return Sums({**sums, "pearson": _total(pearson, block.weight)})
 
         sums = self.sum(row_sums)
-        diagonal = self.design.columns[0].collapse_squares(sums["squares"])
-        return Diagonal(float(sums["value"]), self.collapse_gradient(sums), diagonal, float(sums["pearson"]))
+        each = [c.collapse_squares(sums[f"squares {k}"]) for k, c in enumerate(self.design.columns)]
+        return Diagonal(float(sums["value"]), self.collapse_gradient(sums), torch.cat(each), float(sums["pearson"]))
 
     def curvature_product(self, theta: Tensor, v: Tensor) -> Tensor:
         """H v (p,) of the observed information, without (p, p): one pass."""
@@ -185,14 +192,15 @@ class Objective:
 
         def row_sums(block: Block) -> Sums:
             terms = self.likelihood.expand(block.y, self.predictors(block, raw), information="observed")
-            along = block.columns[0].matvec(raw_v[0])
-            return Sums(gradient_sums(block, (terms.curvature[:, 0, 0] * along)[:, None]))
+            along = torch.stack([c.matvec(one) for c, one in zip(block.columns, raw_v, strict=True)], dim=1)
+            return Sums(gradient_sums(block, _times(terms.curvature, along)))
 
         return self.collapse_gradient(self.sum(row_sums))
 
     @property
     def _affords_root(self) -> bool:
-        return self.design.n * self.layout.width**2 <= LARGEST_ROOT and self.design.ranks.world == 1
+        few = self.design.n * self.layout.width**2 <= LARGEST_ROOT
+        return few and self.design.ranks.world == 1 and len(self.design.columns) == 1
 
     def _root(self, raw: list[Tensor], information: Information) -> tuple[Factored, Tensor]:
         """Curvature and step from R of diag(sqrt(w)) [X, -g/w], merged over blocks: R of [R1; R2] (TSQR)."""
@@ -218,6 +226,11 @@ class Objective:
     def collapse_gradient(self, sums: Sums) -> Tensor:
         """(p,) from the raw sums of `gradient_sums`."""
         return torch.cat([c.collapse(sums[f"gradient {k}"]) for k, c in enumerate(self.design.columns)])
+
+
+def _times(curvature: Tensor, z: Tensor) -> Tensor:
+    """(rows, q) C z of row curvatures (rows, q, q) and vectors (rows, q)."""
+    return curvature[:, :, 0] * z if z.shape[1] == 1 else torch.einsum("ikl,il->ik", curvature, z)
 
 
 def _total(rows: Tensor, weight: Tensor | None) -> Tensor:

@@ -21,9 +21,9 @@ def tidy(record: Record, *, exponentiate: bool, conf_int: bool, level: float) ->
     estimate, error = record.numbers.theta.numpy(), record.standard_errors.numpy()
     statistic = estimate / error
     columns = {"estimate": estimate, "std.error": error, "statistic": statistic}
-    columns["p.value"] = hypotheses.p_values(record, statistic)
+    columns["p.value"] = hypotheses.coefficient_p_values(record, statistic)
     if conf_int:
-        half = hypotheses.quantile(record, level) * error
+        half = hypotheses.quantiles(record, level).numpy() * error
         columns["conf.low"], columns["conf.high"] = estimate - half, estimate + half
     if exponentiate:
         for name in ("estimate", "conf.low", "conf.high"):

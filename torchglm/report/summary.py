@@ -156,6 +156,7 @@ def _model(fit: Any) -> Pairs:
         ("Formula", fit.formula),
         ("Offset", fit.offset_note),
         ("Weights", fit.weights_note),
+        ("Penalty", fit.penalty_note),
         ("Covariance", fit.covariance_note),
     ]
     return tuple((label, value) for label, value in lines if value)
@@ -183,6 +184,7 @@ def _right(fit: Any) -> Pairs:
     return (
         ("Converged", "yes" if fit.converged else "NO"),
         *_known(fit.llf, "Log-likelihood"),
+        *_known(fit.penalised_llf, "Penalised log-lik."),
         *_known(fit.aic, "AIC"),
         *_known(fit.bic, "BIC"),
         ("Deviance", number(fit.deviance)),

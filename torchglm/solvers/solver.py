@@ -215,7 +215,7 @@ def certain_step(objective: Objective) -> float:
     n = objective.design.n
     if n < MANY_ROWS:
         return 0.0
-    if not objective.likelihood.is_canonical:
+    if not objective.is_newton:
         return SCORING_STEP
     return min(CERTAIN_STEP, CERTAIN_SHIFT * (n / objective.layout.width) ** 0.5)
 

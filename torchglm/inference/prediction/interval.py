@@ -20,7 +20,7 @@ from torch import Tensor
 
 from torchglm.errors import OptionError
 from torchglm.families.family import Family
-from torchglm.inference.hypotheses import quantile
+from torchglm.inference.hypotheses.linear import quantile
 from torchglm.inference.record import Record
 
 NODES = 21

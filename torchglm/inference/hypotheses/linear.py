@@ -12,36 +12,63 @@ import torch
 from torch import Tensor
 
 from torchglm.errors import OptionError
-from torchglm.inference.constraints import restrictions
+from torchglm.inference.hypotheses.constraints import restrictions
 from torchglm.inference.record import Record
 
 REPEATED = 1e-14  # the smallest root, for each restriction, of a spread of unit diagonal that tells restrictions apart
 
 
 def quantile(record: Record, level: float) -> float:
-    """The two-sided quantile of a `level` interval: of t with df_resid where phi is estimated, else normal.
+    """The two-sided quantile of a `level` interval: of the t or normal that tests refer to.
 
     Raises: OptionError for a level outside of (0, 1).
     """
+    return float(_quantile(record.reference_df, level))
+
+
+def quantiles(record: Record, level: float) -> Tensor:
+    """(p,) the same of each coefficient, which may have degrees of freedom of its own.
+
+    Raises: OptionError for a level outside of (0, 1).
+    """
+    each = _quantile(_dfs(record), level)
+    return torch.from_numpy(np.broadcast_to(each, (len(record.names),)).copy())
+
+
+def p_values(record: Record, statistic: Any) -> Any:
+    """Two-sided p-values of Wald statistics."""
+    return _two_sided(record.reference_df, statistic)
+
+
+def coefficient_p_values(record: Record, statistic: Any) -> Any:
+    """Those of the coefficients' own statistics (p,)."""
+    return _two_sided(_dfs(record), statistic)
+
+
+def _dfs(record: Record) -> Any:
+    dfs = record.facts.coefficient_dfs
+    return record.reference_df if dfs is None else np.array(dfs)
+
+
+def _quantile(df: Any, level: float) -> Any:
     from scipy import special
 
     if not 0.0 < level < 1.0:
         raise OptionError(f"level= lies between 0 and 1, as 0.95; got {level!r}.")
     upper = 0.5 + level / 2.0
-    return float(special.stdtrit(record.df_resid, upper) if record.use_t else special.ndtri(upper))
+    return special.ndtri(upper) if np.ndim(df) == 0 and np.isinf(df) else special.stdtrit(df, upper)
 
 
-def p_values(record: Record, statistic: Any) -> Any:
-    """Two-sided p-values of Wald statistics."""
+def _two_sided(df: Any, statistic: Any) -> Any:
     from scipy import special
 
     size = np.abs(np.asarray(statistic, dtype=np.float64))
-    return 2.0 * (special.stdtr(record.df_resid, -size) if record.use_t else special.ndtr(-size))
+    return 2.0 * (special.ndtr(-size) if np.ndim(df) == 0 and np.isinf(df) else special.stdtr(df, -size))
 
 
 @dataclass(frozen=True)
 class WaldTest:
-    """A joint test of L theta = r: `statistic` is chi2, or F = chi2 / df where phi is estimated."""
+    """A joint test of L theta = r: `statistic` is chi2, or F = chi2 / df where tests refer to t."""
 
     statistic: float
     df: int
@@ -63,10 +90,8 @@ def wald_test(record: Record, hypothesis: Any) -> WaldTest:
     Raises: what `restrictions` raises; OptionError where restrictions repeat each other or name an aliased coefficient,
     and where there are no standard errors.
     """
-    from scipy import special
-
     asked = restrictions(record.names, hypothesis)
-    theta, df = record.numbers.theta, len(asked.labels)
+    theta = record.numbers.theta
     shown = ", ".join(asked.labels)
     used = (asked.matrix != 0).any(0)
     if bool(torch.isnan(theta[used]).any()):
@@ -74,14 +99,24 @@ def wald_test(record: Record, hypothesis: Any) -> WaldTest:
     matrix = asked.matrix[:, used]
     gap = matrix @ theta[used] - asked.target
     spread = matrix @ record.numbers.covariance[used][:, used] @ matrix.T
-    chi2 = _squared_length(gap, spread, shown)
+    return joint_test(record, gap, spread, shown)
+
+
+def joint_test(record: Record, gap: Tensor, spread: Tensor, shown: str) -> WaldTest:
+    """The Wald test that `gap` (m,), whose covariance is `spread` (m, m), is zero.
+
+    Raises: what `squared_length` raises.
+    """
+    from scipy import special
+
+    chi2, df = squared_length(gap, spread, shown), len(gap)
     if record.use_t:
-        statistic, df2 = chi2 / df, record.df_resid
+        statistic, df2 = chi2 / df, record.reference_df
         return WaldTest(statistic, df, df2, float(special.fdtrc(df, df2, statistic)), shown)
     return WaldTest(chi2, df, None, float(special.chdtrc(df, chi2)), shown)
 
 
-def _squared_length(gap: Tensor, spread: Tensor, shown: str) -> float:
+def squared_length(gap: Tensor, spread: Tensor, shown: str) -> float:
     """gap' spread^-1 gap, found where every restriction has a standard error of one: units of columns change nothing.
 
     Raises: OptionError for a spread that is not positive definite.
@@ -91,7 +126,10 @@ def _squared_length(gap: Tensor, spread: Tensor, shown: str) -> float:
         raise OptionError(f"The hypothesis {shown!r} cannot be tested: the coefficients have no standard errors here.")
     roots, directions = torch.linalg.eigh(spread / errors / errors[:, None])
     if float(roots[0]) <= REPEATED * len(gap):
-        raise OptionError(f"The restrictions of {shown!r} repeat each other: {len(gap)} were given.")
+        raise OptionError(
+            f"The restrictions of {shown!r} repeat each other, or are more than the covariance can tell apart, as with "
+            f"fewer clusters than restrictions: {len(gap)} were given."
+        )
     return float(((directions.T @ (gap / errors)).square() / roots).sum())
 
 

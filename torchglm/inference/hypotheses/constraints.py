@@ -31,9 +31,11 @@ class Restrictions:
     labels: tuple[str, ...]
 
 
-class _Token(NamedTuple):
+class Token(NamedTuple):
+    """A piece of a hypothesis. `code` is Python's: a coefficient is `_` and its place."""
+
     shown: str
-    code: str  # Python's: a coefficient is `_` and its place
+    code: str
 
 
 def restrictions(names: tuple[str, ...], hypothesis: Any) -> Restrictions:
@@ -85,9 +87,9 @@ def _label(names: tuple[str, ...], row: Tensor) -> str:
 
 def _parsed(names: tuple[str, ...], text: str) -> Restrictions:
     rows, labels = [], []
-    for is_comma, tokens in groupby(_tokens(names, text), lambda token: token.code == ","):
+    for is_comma, found in groupby(tokens(names, text), lambda token: token.code == ","):
         if not is_comma:
-            piece = list(tokens)
+            piece = list(found)
             rows.append(_row(piece, len(names), text))
             labels.append(" ".join("".join(token.shown for token in piece).split()))
     if not rows:
@@ -96,25 +98,31 @@ def _parsed(names: tuple[str, ...], text: str) -> Restrictions:
     return Restrictions(table[:, :-1], -table[:, -1], tuple(labels))
 
 
-def _tokens(names: tuple[str, ...], text: str) -> list[_Token]:
+def tokens(names: tuple[str, ...], text: str, functions: tuple[str, ...] = ()) -> list[Token]:
     """The text in names, numbers, signs and space; the longest name first, so that x:g[T.b] is not x.
 
-    A coefficient that is called as a number is one only in backticks.
+    A coefficient that is called as a number is one only in backticks. With `functions`, their names before a
+    parenthesis and the power ^ or ** are signs too; a coefficient that is called as log(x) is that coefficient.
+    Raises: UnknownNameError for a word that is no coefficient.
     """
     place = {name: k for k, name in enumerate(names)}
     words = [re.escape(name) for name in sorted(names, key=len, reverse=True) if not re.fullmatch(NUMBER, name)]
     word = "|".join(words) or r"(?!)"
-    plain = rf"{BEFORE}{NUMBER}{AFTER}|\s+|[-+*/()=,]"
-    token = re.compile(rf"(?P<name>{BEFORE}(?:{word}){AFTER})|`(?P<quoted>[^`]*)`|(?P<plain>{plain})")
-    tokens, at = [], 0
+    before, after = (BEFORE, AFTER) if not functions else (BEFORE.replace("=,", "=,^"), AFTER.replace("=,", "=,^"))
+    plain = rf"{before}{NUMBER}{after}|\s+|[-+*/()=,]"
+    if functions:
+        plain += rf"|\^|{before}(?:{'|'.join(functions)})(?=\s*\()"
+    token = re.compile(rf"(?P<name>{before}(?:{word}){after})|`(?P<quoted>[^`]*)`|(?P<plain>{plain})")
+    found, at = [], 0
     while at < len(text):
         hit = token.match(text, at)
         name = hit and (hit["name"] or hit["quoted"])
         if hit is None or (name is not None and name not in place):
             raise _unknown(text, at, names)
-        tokens.append(_Token(hit[0], (hit["plain"].strip() or " ") if name is None else f" _{place[name]} "))
+        plain_code = "**" if hit[0] == "^" else (hit["plain"] or "").strip() or " "
+        found.append(Token(hit[0], plain_code if name is None else f" _{place[name]} "))
         at = hit.end()
-    return tokens
+    return found
 
 
 def _unknown(text: str, at: int, names: tuple[str, ...]) -> UnknownNameError:
@@ -125,9 +133,9 @@ def _unknown(text: str, at: int, names: tuple[str, ...]) -> UnknownNameError:
     return UnknownNameError(f"The hypothesis {text!r} cannot be read: {word!r} is no coefficient. {hint}")
 
 
-def _row(tokens: list[_Token], p: int, text: str) -> np.ndarray:
+def _row(found: list[Token], p: int, text: str) -> np.ndarray:
     """(p + 1,) the coefficients' factors and the constant of left side minus right side."""
-    sides = "".join(token.code for token in tokens).split("=")
+    sides = "".join(token.code for token in found).split("=")
     if len(sides) > 2:
         raise OptionError(f'The hypothesis {text!r} cannot be read: separate restrictions, one "=" in each, by commas.')
     try:

@@ -17,10 +17,11 @@ from torchglm.design.prepare import new_offset
 from torchglm.design.sources import Source, open_source
 from torchglm.errors import OptionError
 from torchglm.inference.estimate import Estimate
-from torchglm.inference.hypotheses import quantile
-from torchglm.inference.prediction_interval import prediction_interval
+from torchglm.inference.hypotheses.linear import quantile
+from torchglm.inference.prediction.interval import prediction_interval
 from torchglm.inference.record import Record
 
+INTERVALS = (None, "confidence", "simultaneous", "prediction")
 LARGEST_MATRIX = 4_000_000  # entries of the rows written out at a time, for their standard errors
 
 
@@ -52,8 +53,8 @@ def check(asked: Asked) -> None:
     """
     if asked.scale not in ("link", "response"):
         raise OptionError(f'scale= is "link" or "response"; got {asked.scale!r}.')
-    if asked.interval not in (None, "confidence", "prediction"):
-        raise OptionError(f'interval= is None, "confidence" or "prediction"; got {asked.interval!r}.')
+    if asked.interval not in INTERVALS:
+        raise OptionError(f'interval= is None, "confidence", "simultaneous" or "prediction"; got {asked.interval!r}.')
     if not 0.0 < asked.level < 1.0:
         raise OptionError(f"level= lies between 0 and 1, as 0.95; got {asked.level!r}.")
     if asked.interval == "prediction" and asked.scale == "link":
@@ -187,12 +188,26 @@ def _interval(record: Record, linear: Linear, asked: Asked) -> tuple[Tensor, Ten
     assert linear.se is not None
     if asked.interval == "prediction":
         return prediction_interval(record, linear.eta, linear.se, asked.level)
-    half = quantile(record, asked.level) * linear.se
+    critical = band(record, asked.level) if asked.interval == "simultaneous" else quantile(record, asked.level)
+    half = critical * linear.se
     low, high = linear.eta - half, linear.eta + half
-    return (low, high) if asked.scale == "link" else _mapped(record, low, high)
+    return (low, high) if asked.scale == "link" else mapped(record, low, high)
 
 
-def _mapped(record: Record, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+def band(record: Record, level: float) -> float:
+    """How many standard errors hold every linear predictor at once, whatever the rows: Scheffe's constant.
+
+    Source: Scheffe (1953); Working & Hotelling (1929): sqrt(rank F(level; rank, df)), or its limit by chi-square.
+    """
+    from scipy import special
+
+    rank = record.facts.rank
+    if not record.use_t:
+        return float(special.chdtri(rank, 1.0 - level)) ** 0.5
+    return (rank * float(special.fdtri(rank, record.reference_df, level))) ** 0.5
+
+
+def mapped(record: Record, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
     """The means at both ends of an interval of eta, in order; an end that leaves the domain is the domain's own."""
     family = record.family
     if family.link.decreasing:

@@ -1,0 +1,206 @@
+"""The bootstrap: replicates of a fit, all of them fitted as one batched problem.
+
+rows         rows drawn with replacement                      car::Boot(method = "case"), boot::boot
+clusters     whole clusters drawn with replacement            the rows of a cluster stay together
+parametric   responses drawn from the fitted distribution     boot::boot(sim = "parametric")
+wild         theta + A sum_g v_g s_g, v_g = -1 or 1           one scoring step: Kline & Santos (2012)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from torchglm.design.block import Block
+from torchglm.design.weights import Frequency
+from torchglm.errors import OptionError
+from torchglm.inference.estimate import Estimate
+from torchglm.numerics.sums import Sums
+from torchglm.objective.batch import Batch
+from torchglm.solvers.batch import BatchSolution, solve
+from torchglm.solvers.solver import Stop
+
+KINDS = ("rows", "clusters", "parametric", "wild")
+ENTRIES = 1 << 22  # of replicates x rows held at once: 32 MB of weights
+ENOUGH = 1e-6  # standard errors: what a replicate's last step may leave, far below what resampling does
+CURVATURES = 1 << 23  # entries of their curvatures
+Watch = Callable[[int], None]  # told how many replicates were done
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Replicates: coefficients (replicates, p) in the formula's order, NaN where aliased or not converged."""
+
+    thetas: Tensor
+    failed: int
+
+
+def bootstrap(
+    estimate: Estimate,
+    phi: float,
+    replicates: int,
+    kind: str,
+    seed: int,
+    clusters: tuple[Tensor, int] | None,
+    watch: Watch,
+) -> Drawn:
+    """The replicates of a fit; `clusters` are codes (rows of the design,) and how many there are.
+
+    Raises: OptionError for an unknown kind, clusters missing or out of place, and for a family that cannot be sampled.
+    """
+    check(kind, replicates, clusters)
+    estimate.refuse_changed_data()
+    rng = np.random.default_rng(seed)
+    if kind == "wild":
+        thetas, failed = _wild(estimate, replicates, rng, clusters), 0
+        undefined = torch.zeros_like(thetas, dtype=torch.bool)
+        watch(replicates)
+    else:
+        solutions = []
+        for batch in _batches(estimate, phi, replicates, kind, rng, clusters):
+            solutions.append(_fits(estimate, batch, kind))
+            watch(len(solutions[-1].theta))
+        thetas = torch.cat([one.theta for one in solutions]).T
+        converged = torch.cat([one.converged for one in solutions])
+        undefined = torch.cat([one.aliased for one in solutions]).T | ~converged
+        failed = int((~converged).sum())
+    user = estimate.layout.to_user(thetas).masked_fill(undefined[estimate.layout.order], torch.nan)
+    return Drawn(user.T.cpu().masked_fill(estimate.aliased, torch.nan), failed)
+
+
+def check(kind: str, replicates: int, clusters: object) -> None:
+    """Nothing, for a request that means something.
+
+    Raises: OptionError.
+    """
+    if kind not in KINDS:
+        raise OptionError(f"kind= is one of {', '.join(map(repr, KINDS))}; got {kind!r}.")
+    if isinstance(replicates, bool) or not isinstance(replicates, int) or replicates < 2:
+        raise OptionError(f"replicates= is a whole number from 2 on; got {replicates!r}.")
+    if kind == "clusters" and clusters is None:
+        raise OptionError('kind="clusters" draws whole clusters: give cluster=, as cluster="firm".')
+    if kind in ("rows", "parametric") and clusters is not None:
+        raise OptionError(f'kind={kind!r} knows no clusters: say kind="clusters" or kind="wild".')
+
+
+def _batches(
+    estimate: Estimate,
+    phi: float,
+    replicates: int,
+    kind: str,
+    rng: np.random.Generator,
+    clusters: tuple[Tensor, int] | None,
+) -> Iterator[Batch]:
+    """The replicates as problems, as many at a time as memory allows."""
+    objective = estimate.objective
+    n, p = objective.design.n, objective.layout.width
+    size = max(1, min(ENTRIES // max(n, 1), CURVATURES // max(p * p, 1)))
+    for start in range(0, replicates, size):
+        count = min(size, replicates - start)
+        if kind == "parametric":
+            yield Batch(objective, responses=_responses(estimate, phi, count, rng))
+        elif kind == "clusters":
+            assert clusters is not None
+            codes, groups = clusters
+            drawn = counts(rng, np.ones(groups), count)
+            yield Batch(objective, drawn[:, codes.to(drawn.device)].to(objective.design.y.device))
+        else:
+            yield Batch(objective, _row_weights(estimate, count, rng))
+
+
+def counts(rng: np.random.Generator, sizes: np.ndarray, count: int) -> Tensor:
+    """(count, groups) how often each group is drawn, in as many draws as the sizes add up to."""
+    draws, groups = round(sizes.sum()), len(sizes)
+    if bool((sizes == 1.0).all()):
+        chosen = rng.integers(0, groups, size=(count, draws), dtype=np.uint32).astype(np.int64)
+    else:
+        chosen = np.searchsorted(np.cumsum(sizes), rng.random((count, draws)) * sizes.sum(), side="right")
+    chosen += np.arange(count)[:, None] * groups
+    return torch.from_numpy(np.bincount(chosen.ravel(), minlength=count * groups).reshape(count, groups)).double()
+
+
+def _row_weights(estimate: Estimate, count: int, rng: np.random.Generator) -> Tensor:
+    """(count, rows) what each row's weight is multiplied by. A frequency weight's copies are drawn one by one."""
+    weights = estimate.prepared.weights
+    device = estimate.objective.design.y.device
+    if not isinstance(weights, Frequency):
+        return counts(rng, np.ones(estimate.objective.design.n), count).to(device)
+    w = weights.values.cpu()
+    return (counts(rng, w.numpy(), count) / w).to(device)
+
+
+def _responses(estimate: Estimate, phi: float, count: int, rng: np.random.Generator) -> Tensor:
+    """(count, rows) responses of the fitted distribution."""
+    if isinstance(estimate.prepared.weights, Frequency):
+        raise OptionError('kind="parametric" draws one response a row: write rows of freq_weights= out first.')
+    objective, family = estimate.objective, estimate.family
+    raw = objective.raw(estimate.solution.theta)
+    generator = torch.Generator(objective.design.y.device).manual_seed(int(rng.integers(2**62)))
+
+    def of_block(block: Block) -> Tensor:
+        mu = family.mean(objective.predictors(block, raw)[:, 0]).expand(count, block.rows).contiguous()
+        w = None if block.weight is None else block.weight.expand(count, block.rows).contiguous()
+        return family.sample(mu, phi, generator, w).T
+
+    return objective.design.map(of_block).T
+
+
+def _fits(estimate: Estimate, batch: Batch, kind: str) -> BatchSolution:
+    theta = torch.where(estimate.curvature.aliased, 0.0, estimate.solution.theta)
+    count = len(batch.responses if batch.weights is None else batch.weights)  # type: ignore[arg-type]
+    first = None if kind == "parametric" else batch.shared(theta, count)
+    return solve(batch, theta.expand(count, -1), Stop(max(ENOUGH, estimate.stop.step_in_se), 100), first=first)
+
+
+def _wild(estimate: Estimate, replicates: int, rng: np.random.Generator, clusters: tuple[Tensor, int] | None) -> Tensor:
+    """(p, replicates) theta, inner order, moved by one scoring step along randomly signed scores."""
+    moved = torch.zeros(replicates, estimate.layout.width, dtype=torch.float64)
+    for scores, copies in _scores(estimate, clusters, max(1, ENTRIES // replicates)):
+        drawn = rng.binomial(copies.astype(np.int64), 0.5, size=(replicates, len(copies)))
+        moved += torch.from_numpy(2.0 * drawn - copies) @ scores.cpu()
+    step = estimate.curvature.solve(moved.T.to(estimate.objective.design.y.device))
+    return estimate.solution.theta[:, None] + step
+
+
+def _scores(estimate: Estimate, clusters: tuple[Tensor, int] | None, rows: int) -> Iterator[tuple[Tensor, np.ndarray]]:
+    """Scores (units, p), inner order, of stretches of rows or of all clusters, and how many copies each unit is."""
+    objective = estimate.objective
+    raw = objective.raw(estimate.solution.theta)
+    repeats = isinstance(estimate.prepared.weights, Frequency) and clusters is None
+
+    def of_rows(block: Block) -> Tensor:
+        _, gradient = objective.likelihood.slope(block.y, objective.predictors(block, raw))
+        w = 1.0 if block.weight is None or repeats else block.weight
+        return block.columns[0].model_matrix() * (-gradient[:, 0] * w)[:, None]
+
+    if clusters is None:
+        for block in objective.design.blocks(rows):
+            copies = np.ones(block.rows) if not repeats else block.weight.cpu().numpy()  # type: ignore[union-attr]
+            yield of_rows(block), copies
+        return
+    codes, groups = clusters
+    codes = codes.to(objective.design.y.device)
+
+    def row_sums(block: Block) -> Sums:
+        out = torch.zeros(groups, objective.layout.width, dtype=torch.float64, device=codes.device)
+        return Sums({"scores": out.index_add_(0, codes[block.start : block.start + block.rows], of_rows(block))})
+
+    yield objective.sum(row_sums)["scores"], np.ones(groups)
+
+
+def acceleration(estimate: Estimate, clusters: tuple[Tensor, int] | None) -> Tensor:
+    """(p,) the skewness of the empirical influences, divided by six: sum u^3 / (6 (sum u^2)^(3/2)), formula's order.
+
+    Source: Efron (1987); u are the influences A s_i of rows, or of clusters.
+    """
+    p = estimate.layout.width
+    squares, cubes = torch.zeros(p, dtype=torch.float64), torch.zeros(p, dtype=torch.float64)
+    for scores, copies in _scores(estimate, clusters, max(1, ENTRIES // max(p, 1))):
+        influence = estimate.layout.to_user(estimate.curvature.solve(scores.T)).cpu()
+        squares += influence.square() @ torch.from_numpy(copies)
+        cubes += influence**3 @ torch.from_numpy(copies)
+    return cubes / (6.0 * squares**1.5)

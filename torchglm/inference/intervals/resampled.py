@@ -1,0 +1,101 @@
+"""What follows from bootstrap replicates: standard errors, covariances, intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from torchglm.errors import OptionError
+
+INTERVALS = ("percentile", "basic", "normal", "bca")
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Replicates of a fit's coefficients: a row each, NaN where one did not converge or a column had nothing left.
+
+    `kind` says what was drawn, `failed` how many replicates did not converge; `params` are the fit's own coefficients,
+    `acceleration` those of the bca interval.
+    """
+
+    replicates: pd.DataFrame
+    params: pd.Series
+    kind: str
+    seed: int
+    failed: int
+    acceleration: pd.Series
+
+    @property
+    def bse(self) -> pd.Series:
+        """Standard deviations of the replicates."""
+        return self.replicates.std()
+
+    @property
+    def bias(self) -> pd.Series:
+        """Mean of the replicates less the fit's coefficients."""
+        return self.replicates.mean() - self.params
+
+    def cov_params(self) -> pd.DataFrame:
+        """The covariance of the replicates; `fit.with_covariance` takes it."""
+        return self.replicates.cov()
+
+    def conf_int(self, *, level: float = 0.95, kind: str = "percentile") -> pd.DataFrame:
+        """Intervals, columns 0 and 1: "percentile", "basic", "normal" (bias corrected) or "bca".
+
+        Raises: OptionError for another kind or a level outside of (0, 1).
+        Source: Davison & Hinkley (1997), chapter 5, as boot::boot.ci; quantiles are numpy's (R's type 7), those of
+        boot.ci are interpolated on the normal scale. The acceleration of bca is that of the empirical influences.
+        """
+        from scipy import special
+
+        if kind not in INTERVALS:
+            raise OptionError(f"kind= is one of {', '.join(map(repr, INTERVALS))}; got {kind!r}.")
+        if not 0.0 < level < 1.0:
+            raise OptionError(f"level= lies between 0 and 1, as 0.95; got {level!r}.")
+        tails = np.array([0.5 - level / 2.0, 0.5 + level / 2.0])
+        if kind == "normal":
+            half = special.ndtri(tails[1]) * self.bse
+            center = self.params - self.bias
+            return pd.DataFrame({0: center - half, 1: center + half})
+        ends = {}
+        for name, values in self.replicates.items():
+            kept = values.dropna().to_numpy()
+            ends[name] = _quantiles(kept, self._tails(str(name), kept, tails) if kind == "bca" else tails)
+        frame = pd.DataFrame.from_dict(ends, orient="index", columns=[0, 1]).reindex(self.params.index)
+        if kind == "basic":
+            twice = 2.0 * self.params
+            frame = pd.DataFrame({0: twice - frame[1], 1: twice - frame[0]})
+        return frame
+
+    def _tails(self, name: str, values: np.ndarray, tails: np.ndarray) -> np.ndarray:
+        """The chances that bca takes the quantiles at."""
+        from scipy import special
+
+        z0 = special.ndtri((values < self.params[name]).mean()) if len(values) else np.nan
+        z = z0 + special.ndtri(tails)
+        return special.ndtr(z0 + z / (1.0 - self.acceleration[name] * z))
+
+    def summary(self, *, level: float = 0.95, kind: str = "percentile") -> pd.DataFrame:
+        """One row a coefficient: estimate, bias, std.error, conf.low, conf.high."""
+        ends = self.conf_int(level=level, kind=kind)
+        return pd.DataFrame(
+            {
+                "estimate": self.params,
+                "bias": self.bias,
+                "std.error": self.bse,
+                "conf.low": ends[0],
+                "conf.high": ends[1],
+            }
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<Bootstrap of {len(self.replicates)} replicates by {self.kind}, seed {self.seed}: "
+            f"{self.failed} did not converge>"
+        )
+
+
+def _quantiles(values: np.ndarray, chances: np.ndarray) -> np.ndarray:
+    return np.quantile(values, chances) if len(values) and np.isfinite(chances).all() else np.full(2, np.nan)

@@ -1,0 +1,150 @@
+"""Many problems over one design at once: other weights, other responses or other fixed coefficients for each.
+
+With B problems, Theta (B, p) and the rows X of a block written out, a pass is four matrix products:
+
+    Eta = Theta X'      value_b = sum_i W_bi nll_bi      gradient = (W . G) X      curvature = (W . C) P
+
+P (rows, p (p + 1) / 2) holds the products of pairs of columns, so that all B curvatures are one product too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from torchglm.design.block import Block
+from torchglm.families.likelihood import RowTerms
+from torchglm.numerics.sums import Sums
+from torchglm.objective.objective import Objective
+
+ENTRIES = 1 << 19  # of problems x rows in a block: its dozen temporaries stay near the cache
+MOST_PAIRS = 1 << 20  # of rows x pairs of columns in a block
+MOST_PAIRED = 100  # columns: beyond, their pairs written out cost more than a product a problem
+
+
+@dataclass(frozen=True)
+class BatchQuadratic:
+    """The local quadratics of B problems, of the expected information.
+
+    Shapes: value (B,), gradient (B, p), curvature (B, p, p), pearson (B,): zero where phi is known.
+    """
+
+    value: Tensor
+    gradient: Tensor
+    curvature: Tensor
+    pearson: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Problems that share a design. Scale: sums over rows, phi = 1, inner order, as `Objective`.
+
+    Shapes: `weights` (B, rows) multiply the rows' own, `responses` (B, rows) replace y; None: as they are.
+    """
+
+    objective: Objective
+    weights: Tensor | None = None
+    responses: Tensor | None = None
+
+    @cached_property
+    def _pairs(self) -> tuple[Tensor, Tensor]:
+        p = self.objective.layout.width
+        first, second = torch.triu_indices(p, p, device=self.objective.design.y.device)
+        return first, second
+
+    def of(self, which: Tensor) -> Batch:
+        """The problems at `which`."""
+        weights, responses = (None if t is None else t[which] for t in (self.weights, self.responses))
+        return Batch(self.objective, weights, responses)
+
+    def quadratic(self, thetas: Tensor) -> BatchQuadratic:
+        """Each problem at its own theta (B, p): one pass for all."""
+        count = len(thetas)
+
+        def row_sums(block: Block) -> Sums:
+            x = block.columns[0].model_matrix()
+            eta = torch.mm(thetas, x.T)
+            if block.offsets[0] is not None:
+                eta += block.offsets[0]
+            y = self._cut(self.responses, block)
+            y = block.y.expand(count, block.rows) if y is None else y
+            terms = self._expand(y.reshape(-1), eta.reshape(-1, 1))
+            return self._sums(block, x, [t.view(count, block.rows) for t in terms])
+
+        return self._quadratic(self.objective.design, row_sums, count)
+
+    def shared(self, theta: Tensor, count: int) -> BatchQuadratic:
+        """Every problem at one theta (p,): rows are evaluated once. Only where they share their responses."""
+
+        def row_sums(block: Block) -> Sums:
+            x = block.columns[0].model_matrix()
+            eta = torch.mv(x, theta)
+            if block.offsets[0] is not None:
+                eta += block.offsets[0]
+            return self._sums(block, x, [t.view(1, block.rows) for t in self._expand(block.y, eta[:, None])])
+
+        found = self._quadratic(self.objective.design, row_sums, count)
+        if len(found.value) == count:
+            return found
+        return BatchQuadratic(*(t.expand(count, *t.shape[1:]) for t in vars(found).values()))
+
+    def _expand(self, y: Tensor, z: Tensor) -> list[Tensor]:
+        """nll, gradient, curvature, and squared Pearson residuals where phi is estimated; (rows,) each."""
+        likelihood = self.objective.likelihood
+        terms: RowTerms = likelihood.expand(y, z, information="expected")
+        rows = [terms.nll, terms.gradient[:, 0], terms.curvature[:, 0, 0]]
+        return [*rows, rows[1].square() / rows[2]] if likelihood.has_dispersion else rows
+
+    def _cut(self, rows: Tensor | None, block: Block) -> Tensor | None:
+        return None if rows is None else rows[:, block.start : block.start + block.rows]
+
+    def _sums(self, block: Block, x: Tensor, terms: list[Tensor]) -> Sums:
+        """The sums of row terms (B or 1, rows), each problem's weights applied."""
+        w = self._cut(self.weights, block)
+        if block.weight is not None:
+            w = block.weight[None, :] if w is None else w * block.weight
+        if w is None:
+            w = torch.ones_like(terms[0][:1])
+        nll, gradient, curvature = terms[:3]
+        sums = {
+            "value": _dot(w, nll),
+            "gradient": torch.mm(w * gradient, x),
+            "pairs": self._pair_sums(w * curvature, x),
+        }
+        if len(terms) > 3:
+            sums["pearson"] = _dot(w, terms[3])
+        return Sums(sums)
+
+    def _pair_sums(self, w: Tensor, x: Tensor) -> Tensor:
+        """(B, p (p + 1) / 2) sum_i w_bi x_ij x_ik."""
+        first, second = self._pairs
+        if x.shape[1] <= MOST_PAIRED:
+            return torch.mm(w, x[:, first] * x[:, second])
+        return torch.stack([torch.mm(x.T * one, x)[first, second] for one in w])
+
+    def _quadratic(self, design: object, row_sums: object, count: int) -> BatchQuadratic:
+        objective = self.objective
+        first, second = self._pairs
+        p = objective.layout.width
+        beside = len(first) if p <= MOST_PAIRED else p  # what is written out beside each row
+        rows = max(min(ENTRIES // count, MOST_PAIRS // max(beside, 1)), 64)
+        objective.meter.passes += 1
+        sums = objective.design.sum(row_sums, rows)  # type: ignore[arg-type]
+        value, pairs = sums["value"], sums["pairs"]
+        curvature = pairs.new_empty(len(pairs), p, p)
+        curvature[:, first, second] = pairs
+        curvature[:, second, first] = pairs
+        pearson = sums.parts.get("pearson", torch.zeros_like(value))
+        return BatchQuadratic(value, sums["gradient"], curvature, pearson)
+
+
+def _dot(w: Tensor, rows: Tensor) -> Tensor:
+    """(B,) sum_i w_bi rows_bi, where either may be one row for all."""
+    if len(rows) == 1:
+        return torch.mv(w, rows[0])
+    if len(w) == 1:
+        return torch.mv(rows, w[0])
+    return torch.linalg.vecdot(w, rows)
