@@ -7,7 +7,10 @@ from importlib import import_module
 from benchmarks.peers import PEERS
 from benchmarks.report import Options, publish
 
-NAMES = ("dense", "logit", "factors", "wide-factors", "gamma-tweedie", "mid", "small", "growth", "floor", "inference")
+NAMES = (
+    *("dense", "logit", "factors", "wide-factors", "gamma-tweedie", "mid", "small", "growth", "floor"),
+    *("inference", "models"),
+)
 
 
 def parse(arguments: list[str]) -> tuple[tuple[str, ...], Options]:

@@ -10,6 +10,9 @@ from benchmarks.problem import Problem
 TWEEDIE_POWER = 1.5
 THETA = 1.0
 SHAPE = 2.0
+CUTS = (-1.0, 0.0, 0.7, 1.8)  # between five levels
+CLASSES = ((0.0, 0.0), (0.2, 1.0), (-0.3, -0.8), (0.5, 0.4))  # a constant and a slope in eta for each logit
+STRUCTURAL = (-1.2, 0.7)  # the same of the logit of a certain zero
 
 
 def make_frame(problem: Problem) -> pd.DataFrame:
@@ -64,10 +67,32 @@ def draw_tweedie(rng: np.random.Generator, eta: np.ndarray) -> np.ndarray:
     return rng.gamma(claims * (2 - TWEEDIE_POWER) / (TWEEDIE_POWER - 1), size)
 
 
+def draw_ordinal(rng: np.random.Generator, eta: np.ndarray) -> np.ndarray:
+    return np.searchsorted(np.array(CUTS), eta + rng.logistic(size=eta.size))
+
+
+def draw_multinomial(rng: np.random.Generator, eta: np.ndarray) -> np.ndarray:
+    """The class of the largest utility: its logit with Gumbel noise."""
+    best, out = np.full(eta.size, -np.inf), np.zeros(eta.size, dtype=np.int64)
+    for code, (constant, slope) in enumerate(CLASSES):
+        utility = constant + slope * eta + rng.gumbel(size=eta.size)
+        out[utility > best] = code
+        np.maximum(best, utility, out=best)
+    return out
+
+
+def draw_zero_inflated(rng: np.random.Generator, eta: np.ndarray) -> np.ndarray:
+    constant, slope = STRUCTURAL
+    return rng.poisson(np.exp(eta)) * (1 - draw_binomial(rng, constant + slope * eta))
+
+
 RESPONSES: dict[str, Callable[[np.random.Generator, np.ndarray], np.ndarray]] = {
     "poisson": draw_poisson,
     "binomial": draw_binomial,
     "gamma": draw_gamma,
     "negative_binomial": draw_negative_binomial,
     "tweedie": draw_tweedie,
+    "ordinal": draw_ordinal,
+    "multinomial": draw_multinomial,
+    "zero_inflated": draw_zero_inflated,
 }

@@ -44,17 +44,17 @@ class Differences:
     bse: float
 
 
-def compete(contestant: str, problem: Problem, plan: Plan) -> Outcome:
-    """The outcome of one contestant, run in a fresh process."""
+def compete(contestant: str, problem: Problem, plan: Plan, limit: int = TIME_LIMIT) -> Outcome:
+    """The outcome of one contestant, run in a fresh process that is stopped after `limit` seconds."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         home = Path(name)
         request = {"contestant": contestant, "problem": asdict(problem), "plan": asdict(plan)}
         (home / "request.json").write_text(json.dumps(request))
         command = [sys.executable, "-m", "benchmarks.child", str(home / "request.json")]
         try:
-            ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIME_LIMIT)
+            ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=limit)
         except subprocess.TimeoutExpired:
-            return Outcome(contestant, None, f"stopped after {TIME_LIMIT:,} s")
+            return Outcome(contestant, None, f"stopped after {limit:,} s")
         return read(contestant, home, ran)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,13 +20,11 @@ from torchglm.design.sources import Source, open_source
 from torchglm.design.terms import Parsed, parse
 from torchglm.diagnostics.separation import infinite_coefficients
 from torchglm.errors import (
-    ConvergenceWarning,
     DataError,
     DeviceError,
     FormulaError,
     OptionError,
     ResponseError,
-    SeparationWarning,
 )
 from torchglm.families.family import Family, resolve_family
 from torchglm.families.link import Link
@@ -35,19 +32,20 @@ from torchglm.families.mean import MeanModel
 from torchglm.fit import Fit
 from torchglm.inference.aliasing import partners
 from torchglm.inference.computed import Computed
-from torchglm.inference.covariance.kind import described
 from torchglm.inference.covariance.choice import kind_of_fit
+from torchglm.inference.covariance.given import is_given
 from torchglm.inference.dispersion import resolve_dispersion
 from torchglm.inference.estimate import Estimate
-from torchglm.inference.covariance.given import is_given
-from torchglm.inference.penalty_choice import half_logdet, penalised_objective, penalty_note, remedy, resolve_penalty
-from torchglm.inference.record import Facts, Record
+from torchglm.inference.facts import facts_of
+from torchglm.inference.penalty_choice import penalised_objective, remedy, resolve_penalty
+from torchglm.inference.record import Record
 from torchglm.objective.objective import Objective
 from torchglm.objective.penalty import Penalty
 from torchglm.progress import Bar
 from torchglm.solvers.adjusted import run_penalised
-from torchglm.solvers.solver import SOLVERS, Solution, Solver, Status, Stop, run
+from torchglm.solvers.solver import SOLVERS, Solver, Stop, run
 from torchglm.solvers.start import Start
+from torchglm.warn import warn
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
@@ -89,7 +87,9 @@ def glm(
     contrasts     {"g": contr.sum} for factors that the formula gives none
     solver        "auto", "irls", "newton_cg", "lbfgs", "sgd", or an instance with its options
     covariance    "model", "HC0" to "HC3", "cluster", "CR2", "CR3", "HAC", "driscoll_kraay", or an instance with its
-                  options, a matrix, or a function of the fit; dispersion: "pearson", "deviance", "ml" or a number
+                  options, a matrix, or a function of the fit
+    dispersion    "pearson", "deviance", "ml", a number, or a formula "~ z" of its log for gaussian, gamma and inverse
+                  gaussian responses: the result is then a VectorFit, see the page on dispersion models
     cluster       what rows of one cluster share: a column, an expression, an array, or a list of them for several ways;
                   rows without it are dropped. Alone it means covariance="cluster"
     penalty       "firth" (mean bias-reduced) or "jeffreys" (log-likelihood + 1/2 log det of the information): finite
@@ -110,15 +110,13 @@ def glm(
     frame = sys._getframe(1)
     caller = ChainMap(frame.f_locals, frame.f_globals)
     request = Request(weights, freq_weights, prob_weights, offset, exposure, subset, missing, contrasts, cluster)
-    return fit_parsed(
-        parse(formula, source.names),
-        source,
-        request,
-        caller,
-        resolve_family(family, link),
-        Call(solver, covariance, dispersion, Stop(tolerance, max_steps), device, dtype, penalty),
-        start,
-    )
+    call = Call(solver, covariance, dispersion, Stop(tolerance, max_steps), device, dtype, penalty)
+    chosen = resolve_family(family, link)
+    if isinstance(dispersion, str) and "~" in dispersion:
+        from torchglm.dispersion_models import double_glm
+
+        return double_glm(formula, source, request, caller, chosen, call, start)  # type: ignore[return-value]
+    return fit_parsed(parse(formula, source.names), source, request, caller, chosen, call, start)
 
 
 def from_arrays(
@@ -162,18 +160,31 @@ def fit_parsed(
     """
     stop = call.stop
     method = SOLVERS.resolve("irls" if call.solver == "auto" else call.solver, Solver)
-    phi = resolve_dispersion(call.dispersion, family)
-    penalty = resolve_penalty(call.penalty, method, phi, family)
+    resolve_penalty(call.penalty, method, resolve_dispersion(call.dispersion, family), family)
     asked = kind_of_fit(call.covariance, None, request.cluster)  # a wrong name is refused before the work
     request = replace(request, cluster=asked.cluster_key)
-    where, precision = _device(call.device), _dtype(call.dtype)
-    _check_stop(stop)
+    where, precision = device_of(call.device), dtype_of(call.dtype)
+    check_stop(stop)
     prepared = prepare(parsed, source, request, caller)
-    _check_response(prepared, family)
-    prepared = placed(prepared, where, precision)
+    check_response(prepared, family)
+    fit = fit_prepared(placed(prepared, where, precision), family, call, start)
+    assert fit.estimate is not None
+    warn(fit.estimate.solution, fit.infinite, stop, remedy(parsed, family))
+    return fit
+
+
+def fit_prepared(prepared: Prepared, family: Family, call: Call, start: Any = None) -> Fit:
+    """The fit of data that have been read and placed; it warns of nothing.
+
+    Raises: as `glm`.
+    """
+    stop, request, parsed = call.stop, prepared.request, prepared.parsed
+    method = SOLVERS.resolve("irls" if call.solver == "auto" else call.solver, Solver)
+    phi = resolve_dispersion(call.dispersion, family)
+    penalty = resolve_penalty(call.penalty, method, phi, family)
     objective = Objective(prepared.design, MeanModel(family))
     _refuse_empty_model(objective, parsed)
-    begin = Start(family, _start(start, objective, prepared))
+    begin = Start(family, start_of(start, objective, prepared.schema.names))
     penalised = None if penalty is None else penalised_objective(objective, penalty, family, phi, prepared)
     bar = Bar()
     try:
@@ -187,37 +198,17 @@ def fit_parsed(
     kind = kind_of_fit(call.covariance, prepared.weights, request.cluster)
     names = prepared.schema.names
     infinite = infinite_coefficients(estimate, names) if penalised is None else {}
-    facts = Facts(
-        formula=parsed.text,
-        response=prepared.response_name,
-        response_levels=prepared.response.levels,
-        weights_note=None if prepared.weights is None else prepared.weights.note,
-        offset_note=prepared.offset_note,
-        rows_dropped=prepared.missing,
-        rows_zero_weight=prepared.zero_weight,
-        n=estimate.n,
-        rank=estimate.rank,
-        status=solution.status.value,
-        converged=solution.status.converged,
-        solver=solution.solver,
-        steps=solution.steps,
-        passes=solution.passes,
-        trace=solution.trace,
-        aliased=partners(estimate, names),
-        infinite=infinite,
-        dispersion_kind=phi.note,
-        use_t=phi.estimated,
-        **described(kind, estimate, phi.estimated)._asdict(),
-        penalty_note=penalty_note(estimate),
-        half_logdet=half_logdet(estimate),
-    )
-    _warn(solution, infinite, stop, remedy(parsed, family))
+    facts = facts_of(estimate, parsed.text, kind, phi, partners(estimate, names), infinite)
     record = Record(prepared.schema, family, facts, Computed(estimate, kind, phi), prepared.offsets, prepared.exposure)
     fit = Fit(record, estimate, call)
     return fit.with_covariance(call.covariance) if is_given(call.covariance) else fit
 
 
-def _device(given: str | torch.device) -> torch.device:
+def device_of(given: str | torch.device) -> torch.device:
+    """The device that device= names.
+
+    Raises: DeviceError.
+    """
     if given == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -231,14 +222,22 @@ def _device(given: str | torch.device) -> torch.device:
     return device
 
 
-def _dtype(given: str | torch.dtype) -> torch.dtype:
+def dtype_of(given: str | torch.dtype) -> torch.dtype:
+    """The type that dtype= names.
+
+    Raises: OptionError.
+    """
     dtype = DTYPES.get(given) if isinstance(given, str) else given
     if dtype not in DTYPES.values():
         raise OptionError(f'dtype= is "float64" or "float32"; got {given!r}.')
     return dtype  # type: ignore[return-value]
 
 
-def _check_stop(stop: Stop) -> None:
+def check_stop(stop: Stop) -> None:
+    """Nothing, for a tolerance and a number of steps that mean something.
+
+    Raises: OptionError.
+    """
     if not (isinstance(stop.step_in_se, (int, float)) and 0.0 < stop.step_in_se < 1.0):
         raise OptionError(f"tolerance= is a step in standard errors between 0 and 1; got {stop.step_in_se!r}.")
     if isinstance(stop.max_steps, bool) or not isinstance(stop.max_steps, int) or stop.max_steps < 1:
@@ -247,7 +246,7 @@ def _check_stop(stop: Stop) -> None:
 
 def placed(prepared: Prepared, device: torch.device, dtype: str | torch.dtype) -> Prepared:
     """The same data on `device`, numeric columns kept in `dtype`."""
-    dtype = _dtype(dtype)
+    dtype = dtype_of(dtype)
 
     def place(design: Design) -> Design:
         return design if device.type == "cpu" and dtype == torch.float64 else design.to(device, dtype)
@@ -257,7 +256,7 @@ def placed(prepared: Prepared, device: torch.device, dtype: str | torch.dtype) -
     return replace(prepared, design=design, whole=whole)
 
 
-def _check_response(prepared: Prepared, family: Family) -> None:
+def check_response(prepared: Prepared, family: Family) -> None:
     """Nothing, where every response is one of the family.
 
     Raises: ResponseError naming the first row that is not.
@@ -290,10 +289,14 @@ def _refuse_empty_model(objective: Objective, parsed: Parsed) -> None:
         raise FormulaError(f"The formula {parsed.text!r} has no column left to estimate.")
 
 
-def _start(given: Any, objective: Objective, prepared: Prepared) -> torch.Tensor | None:
+def start_of(given: Any, objective: Objective, names: Sequence[str]) -> torch.Tensor | None:
+    """start= as theta (p,), inner order, or None.
+
+    Raises: OptionError for what is not one finite number a coefficient.
+    """
     if given is None:
         return None
-    names = list(prepared.schema.names)
+    names = list(names)
     if isinstance(given, Mapping | pd.Series):
         named = pd.Series(given)
         if set(named.index) != set(names) or len(named) != len(names):
@@ -309,27 +312,3 @@ def _start(given: Any, objective: Objective, prepared: Prepared) -> torch.Tensor
             f"start= takes {p} finite coefficients in the order {names[:8]}; got shape {tuple(values.shape)}."
         )
     return objective.layout.to_inner(values.to(objective.design.y.device))
-
-
-def _warn(solution: Solution, infinite: dict[str, str], stop: Stop, finite: str) -> None:
-    if infinite:
-        shown = ", ".join(f"{name} -> {sign}inf" for name, sign in infinite.items())
-        warnings.warn(
-            f"Separation: the data predict some responses perfectly, so that no finite maximum exists: {shown}. "
-            "Their estimates and standard errors mean nothing; the other coefficients are their limits. "
-            f"A penalised fit is finite: {finite}. Or leave the separating column out, or merge levels.",
-            SeparationWarning,
-            stacklevel=4,
-        )
-    elif not solution.status.converged:
-        hint = (
-            f"Try glm(..., max_steps={10 * stop.max_steps}) or start= (coefficients)."
-            if solution.status is Status.MAX_STEPS
-            else "Look at fit.trace; try another link, or start= (coefficients)."
-        )
-        warnings.warn(
-            f"Not converged after {solution.steps} step{'' if solution.steps == 1 else 's'}: {solution.status.value} "
-            f"Next step: {solution.step_in_se:.1e} standard errors. {hint}",
-            ConvergenceWarning,
-            stacklevel=4,
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,3 +24,4 @@ class Call:
     device: str | torch.device
     dtype: str | torch.dtype
     penalty: Any = None
+    again: Callable[..., Any] | None = None  # what fits the call instead of fit_parsed(), with its arguments

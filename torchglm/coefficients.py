@@ -14,7 +14,7 @@ from torch import Tensor
 from torchglm.call import Call
 from torchglm.errors import OptionError
 from torchglm.fit_facts import FitFacts
-from torchglm.inference import hypotheses
+from torchglm.inference import wald
 from torchglm.inference.covariance.choice import CovarianceOptions, record_under
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.intervals.methods import interval
@@ -50,13 +50,13 @@ class Coefficients(FitFacts):
 
     @cached_property
     def tvalues(self) -> pd.Series:
-        """Wald statistics: t where phi is estimated, else z."""
-        return self.params / self.bse
+        """Wald statistics: t where phi is estimated, else z; NaN on a standard error of zero."""
+        return pd.Series(wald.statistics(self.params.to_numpy(), self.bse.to_numpy()), index=self._index)
 
     @cached_property
     def pvalues(self) -> pd.Series:
         """Two-sided p-values of `tvalues`."""
-        return pd.Series(hypotheses.coefficient_p_values(self.record, self.tvalues), index=self._index)
+        return pd.Series(wald.coefficient_p_values(self.record, self.tvalues), index=self._index)
 
     def conf_int(
         self,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from torchglm.coefficients import Coefficients
 from torchglm.errors import OptionError
-from torchglm.fit import Fit
 from torchglm.report.comparison import Comparison
 from torchglm.report.term_table import TermTable
 from torchglm.term_tests import likelihood_ratio
 
 
 def compare(
-    *fits: Fit | Iterable[Fit] | Mapping[str, Fit],
+    *fits: Coefficients | Iterable[Coefficients] | Mapping[str, Coefficients],
     test: str | None = None,
     names: Sequence[str] | None = None,
     covariance: Any = None,
@@ -45,7 +45,7 @@ def compare(
         "labels": (labels, None),
         "facts": (facts, None),
     }
-    one_by_one = [fit for fit in fits if isinstance(fit, Fit)]
+    one_by_one = [fit for fit in fits if isinstance(fit, Coefficients)]
     if one_by_one and len(one_by_one) == len(fits):
         unused = [name for name, (value, default) in side.items() if value is not default and value != default]
         if unused:

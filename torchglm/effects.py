@@ -13,14 +13,14 @@ from typing import Any
 import pandas as pd
 
 from torchglm.fit import Fit
-from torchglm.inference import adjusted
-from torchglm.inference import comparisons as compared
-from torchglm.inference import emmeans as marginal
-from torchglm.inference import slopes as sloped
-from torchglm.inference.rows import EffectRows, rows_of_data, rows_of_fit
-from torchglm.inference.effects.table import names_of
+from torchglm.inference.effects import comparisons as compared
+from torchglm.inference.effects import emmeans as marginal
+from torchglm.inference.effects import predictions as predicted
+from torchglm.inference.effects import slopes as sloped
 from torchglm.inference.effects.marginal_means import MarginalMeans
+from torchglm.inference.effects.table import names_of
 from torchglm.inference.effects.variables import chosen, variables_of
+from torchglm.inference.rows import EvaluatedRows, rows_of_data, rows_of_fit
 
 __all__ = ["MarginalMeans", "comparisons", "emmeans", "predictions", "slopes"]
 
@@ -117,7 +117,7 @@ def predictions(
     own = grid is not None and not averaged and data is None
     rows = _rows(fit, data, weights, *(None, None) if own else (offset, exposure))
     given = {"offset": offset, "exposure": exposure}
-    return adjusted.predictions(rows, grid, by, averaged, scale, level, given)
+    return predicted.predictions(rows, grid, by, averaged, scale, level, given)
 
 
 def emmeans(
@@ -146,9 +146,10 @@ def emmeans(
     return marginal.marginal_means(rows, fit.estimate, specs, by, at, offset, scale, level)
 
 
-def _rows(fit: Fit, data: Any, weights: Any, offset: Any, exposure: Any) -> EffectRows:
+def _rows(fit: Fit, data: Any, weights: Any, offset: Any, exposure: Any) -> EvaluatedRows:
     from torchglm.errors import OptionError
 
+    fit.record.refuse_several("An effect")
     given = {"offset": offset, "exposure": exposure}
     if data is not None:
         return rows_of_data(fit.record, data, given).with_weights(weights)

@@ -50,6 +50,10 @@ class DeviceError(TorchGLMError, RuntimeError):
     """The device asked for is not there."""
 
 
+class LikelihoodError(TorchGLMError, ValueError):
+    """A likelihood of one's own fails its trial: a shape, a type, a value that is not finite, or a wrong derivative."""
+
+
 class SavedFileError(TorchGLMError, ValueError):
     """A file is not a saved fit, or one of a version that this torchglm cannot read."""
 
@@ -64,6 +68,10 @@ class ConvergenceWarning(TorchGLMWarning):
 
 class SeparationWarning(TorchGLMWarning):
     """Some coefficients are infinite: a combination of columns predicts some responses perfectly."""
+
+
+class BoundaryWarning(TorchGLMWarning):
+    """A parameter beside the coefficients runs to the end of its range, where the model becomes a simpler one."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -6,27 +6,33 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from torch import Tensor
 
 from torchglm.coefficients import Coefficients
+from torchglm.design.sources import open_source
 from torchglm.diagnostics import residuals
 from torchglm.diagnostics.added_variable import added_variable
 from torchglm.diagnostics.calibration import calibration_curve
-from torchglm.diagnostics.distribution import distribution, fitted_distribution, simulate
+from torchglm.diagnostics.distribution import fitted_distribution, simulate
 from torchglm.diagnostics.influence import Influence
 from torchglm.diagnostics.influence import residuals as any_residuals
 from torchglm.diagnostics.partial import partial_residuals
 from torchglm.diagnostics.quantile import quantile_residuals
-from torchglm.inference.intervals.methods import resampled
-from torchglm.inference.prediction.predict import Asked, check_without_data, predict, predict_fitted
-from torchglm.inference.prediction.contrast import contrast
-from torchglm.inference.intervals.resampled import Bootstrap
 from torchglm.inference.hypotheses.score_test import ScoreTest
+from torchglm.inference.intervals.resampled import Bootstrap, resampled
+from torchglm.inference.prediction.contrast import contrast
+from torchglm.inference.prediction.distribution import distribution
+from torchglm.inference.prediction.matrix import model_matrix, model_offset
+from torchglm.inference.prediction.predict import Asked, check_without_data, predict, predict_fitted
 from torchglm.progress import Count
 from torchglm.report import broom
 from torchglm.report.checks import Checks, checked
+
+if TYPE_CHECKING:
+    from torchglm.nn import FitModule
 
 
 @dataclass(frozen=True, repr=False)
@@ -219,7 +225,7 @@ class Fit(Coefficients):
         """
         if data is None:
             return fitted_distribution(self._data(), self.scale)
-        return distribution(self.family, self.predict(data).to_numpy(), self.scale, 1.0)
+        return distribution(self.family, self.predict(data).to_numpy(), self.scale)
 
     def simulate(self, n: int = 1, *, seed: int = 0) -> pd.DataFrame:
         """`n` sets of responses drawn from the fit, columns sim_1 ..., with the data's index; NaN in dropped rows.
@@ -227,6 +233,30 @@ class Fit(Coefficients):
         Raises: OptionError.
         """
         return simulate(self._data(), self.scale, n, seed)
+
+    def model_matrix(self, data: Any = None, *, new_levels: str = "raise") -> Tensor:
+        """(rows, p) the columns that the formula makes of `data`, named as `params`; NaN in rows not complete.
+
+        Without `data`: of the rows of the fit. new_levels: as of `predict`.
+        Raises: LevelError, DataError, UnknownNameError, OptionError.
+        """
+        if data is not None:
+            return model_matrix(self.record.schema, open_source(data), None, new_levels)
+        prepared = self._data().prepared
+        return model_matrix(self.record.schema, prepared.source, prepared.rows, new_levels)
+
+    def model_offset(self, data: Any, *, offset: Any = None, exposure: Any = None) -> Tensor:
+        """(rows,) what offsets and exposure add to the linear predictor of the rows of `data`; arguments as `predict`.
+
+        Raises: DataError, UnknownNameError, OptionError.
+        """
+        return model_offset(self.record, open_source(data), {"offset": offset, "exposure": exposure})
+
+    def to_module(self) -> FitModule:
+        """A torch module of the model matrix: forward(fit.model_matrix(data), fit.model_offset(data)) is the mean."""
+        from torchglm.nn import FitModule
+
+        return FitModule(self.record.names, self.record.defined_theta, self.family)
 
     # tables
 

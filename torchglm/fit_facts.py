@@ -8,7 +8,9 @@ from typing import Any
 import pandas as pd
 
 from torchglm.families.family import Family
-from torchglm.inference import criteria, hypotheses
+from torchglm.inference import criteria
+from torchglm.inference.estimated import estimated
+from torchglm.inference.hypotheses import linear
 from torchglm.inference.hypotheses.nonlinear import NonlinearTest, nonlinear_test
 from torchglm.inference.record import Record
 from torchglm.report import broom
@@ -29,6 +31,11 @@ class FitFacts:
     record: Record
 
     # the fit as a whole
+
+    @property
+    def title(self) -> str:
+        """What kind of model this is, as its summary is headed."""
+        return "Generalized linear model"
 
     @property
     def formula(self) -> str | None:
@@ -52,8 +59,8 @@ class FitFacts:
 
     @property
     def df_model(self) -> float:
-        """rank, less one where the formula has an intercept."""
-        return float(self.record.facts.rank - int(self.record.schema.has_intercept))
+        """rank, less that of the null model: one where the formula has an intercept."""
+        return float(self.record.facts.rank - self.record.null_rank)
 
     @property
     def df_resid(self) -> float:
@@ -62,8 +69,8 @@ class FitFacts:
 
     @property
     def df_null(self) -> float:
-        """nobs, less one where the formula has an intercept."""
-        return self.nobs - float(self.record.schema.has_intercept)
+        """nobs, less the rank of the null model: one where the formula has an intercept."""
+        return self.nobs - float(self.record.null_rank)
 
     @property
     def deviance(self) -> float:
@@ -84,6 +91,11 @@ class FitFacts:
     def scale(self) -> float:
         """The dispersion phi."""
         return self.record.numbers.phi
+
+    @property
+    def estimated(self) -> pd.DataFrame:
+        """What is estimated beside the coefficients, as theta of negative_binomial(): "estimate" and "std.error"."""
+        return estimated(self.record)
 
     @property
     def dispersion_kind(self) -> str:
@@ -154,7 +166,8 @@ class FitFacts:
 
     @property
     def trace(self) -> pd.DataFrame:
-        """One row a step: loss (a sum, phi = 1), step_in_se, step_size, passes, seconds."""
+        """One row a step: loss (a sum, phi = 1), step_in_se, step_size, passes, seconds; of SGD also epoch,
+        learning_rate and the metrics."""
         return pd.DataFrame(self.record.facts.trace)
 
     @property
@@ -171,6 +184,16 @@ class FitFacts:
     def infinite(self) -> dict[str, str]:
         """Coefficients that separation makes infinite -> "+" or "-"."""
         return dict(self.record.facts.infinite)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What else is to be known of the fit, a sentence each."""
+        return self.record.facts.notes
+
+    @property
+    def infinite_note(self) -> str:
+        """Why coefficients are infinite, where some are."""
+        return "Separation: some responses are predicted perfectly, so that these coefficients are infinite"
 
     @property
     def rows_dropped(self) -> int:
@@ -209,20 +232,20 @@ class FitFacts:
         """Whether tests refer to t rather than to the normal."""
         return self.record.use_t
 
-    def wald_test(self, hypothesis: Any) -> hypotheses.WaldTest:
+    def wald_test(self, hypothesis: Any) -> linear.WaldTest:
         """The joint test of "x1 = x2, x3 = 0", or of a matrix with one column a coefficient.
 
         Raises: UnknownNameError naming what is no coefficient; OptionError for restrictions that are not linear, that
         repeat each other, or that name a coefficient which is aliased or has no standard error.
         """
-        return hypotheses.wald_test(self.record, hypothesis)
+        return linear.wald_test(self.record, hypothesis)
 
     def t_test(self, hypothesis: Any, *, level: float = 0.95) -> pd.DataFrame:
         """Each restriction L theta = r tested by itself, a labelled row each; the estimate is that of L theta.
 
         Raises: UnknownNameError, OptionError.
         """
-        return hypotheses.t_test(self.record, hypothesis, level)
+        return linear.t_test(self.record, hypothesis, level)
 
     def nonlinear_test(self, hypothesis: Any, *, level: float = 0.95) -> NonlinearTest:
         """The delta-method test of "x1 / x2 = 1, exp(x1) = 2", or that a function of theta (p,) in torch is 0.

@@ -17,8 +17,9 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -33,13 +34,18 @@ from torchglm.design.schema import Categorical, Learned, Numeric, Schema
 from torchglm.design.terms import Factor, Parsed, Term
 from torchglm.errors import SavedFileError, TorchGLMError
 from torchglm.families.family import FAMILIES, Family
-from torchglm.families.link import LINKS
+from torchglm.families.link import LINKS, Link
 from torchglm.fit import Fit
 from torchglm.inference.record import Facts, Record, Stored
 from torchglm.inference.totals import Totals
+from torchglm.inference.vector import LogLikelihood, VectorRecord
+from torchglm.saving_vector import Codec, model_content, read_model
+from torchglm.vector_fit import VectorFit
 
 VERSION = 2
-READABLE = (1, 2)  # 1 had no reference_df
+VECTOR_VERSION = 3  # a model of several linear predictors: a schema a formula, and its model
+READABLE = (1, 2, 3)  # 1 had no reference_df
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 NOT_SAVED = (
@@ -51,14 +57,29 @@ def stored(record: Record) -> Record:
     """The record with every number computed and nothing that leads back to the data."""
     numbers = record.numbers
     kept = Stored(numbers.theta, numbers.totals, numbers.null, numbers.phi, numbers.covariance)
-    schema = record.schema
+    exposure = None if record.exposure is None else Extra(record.exposure.role, record.exposure.factor)
+    record = replace(
+        record,
+        schema=_without_caller(record.schema),
+        numbers=kept,
+        offsets=_without_values(record.offsets),
+        exposure=exposure,
+    )
+    if isinstance(record, VectorRecord):
+        schemas = tuple(map(_without_caller, record.schemas))
+        record = replace(record, schemas=schemas, part_offsets=tuple(map(_without_values, record.part_offsets)))
+    return record
+
+
+def _without_caller(schema: Schema) -> Schema:
     caller = {
         name: value if _is_plain(value) else Unavailable(name, NOT_SAVED) for name, value in schema.caller.items()
     }
-    schema = Schema(schema.parsed, schema.factors, schema.state, caller)
-    exposure = None if record.exposure is None else Extra(record.exposure.role, record.exposure.factor)
-    offsets = tuple(Extra(extra.role, extra.factor) for extra in record.offsets)
-    return replace(record, schema=schema, numbers=kept, offsets=offsets, exposure=exposure)
+    return Schema(schema.parsed, schema.factors, schema.state, caller)
+
+
+def _without_values(extras: tuple[Extra, ...]) -> tuple[Extra, ...]:
+    return tuple(Extra(extra.role, extra.factor) for extra in extras)
 
 
 def _is_plain(value: Any) -> bool:
@@ -76,20 +97,20 @@ def save(record: Record, path: str | os.PathLike[str]) -> None:
     _check_place(target)
     record = stored(record)
     numbers = record.numbers
-    text = json.dumps(
-        {
-            "torchglm": VERSION,
-            "facts": asdict(record.facts),
-            "family": _family(record.family),
-            "schema": _schema(record.schema),
-            "offsets": [_extra(extra) for extra in record.offsets],
-            "exposure": None if record.exposure is None else _extra(record.exposure),
-            "totals": asdict(numbers.totals),
-            "null": asdict(numbers.null),
-            "phi": numbers.phi,
-        },
-        default=_refuse,
-    )
+    content = {
+        "torchglm": VERSION,
+        "facts": asdict(record.facts),
+        "family": _family(record.family),
+        "schema": _schema(record.schema),
+        "offsets": [_extra(extra) for extra in record.offsets],
+        "exposure": None if record.exposure is None else _extra(record.exposure),
+        "totals": asdict(numbers.totals),
+        "null": asdict(numbers.null),
+        "phi": numbers.phi,
+    }
+    if isinstance(record, VectorRecord):
+        content |= _vector(record)
+    text = json.dumps(content, default=_refuse)
     draft = target.with_name(target.name + ".part")
     try:
         with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -103,6 +124,18 @@ def save(record: Record, path: str | os.PathLike[str]) -> None:
         draft.unlink(missing_ok=True)
 
 
+def _vector(record: VectorRecord) -> dict[str, Any]:
+    """What a model of several predictors has beside, and in place of, what every file has."""
+    return {
+        "torchglm": VECTOR_VERSION,
+        "facts": {**asdict(record.facts), "response_levels": None},
+        "classes": _encode(record.facts.response_levels),
+        "schemas": [_schema(schema) for schema in record.schemas],
+        "part_offsets": [[_extra(extra) for extra in extras] for extras in record.part_offsets],
+        "model": model_content(record.model, Codec(_encode, _family, partial(_named, "link", registry=LINKS))),
+    }
+
+
 def _check_place(target: Path) -> None:
     if not target.parent.is_dir():
         raise SavedFileError(f"There is no folder {str(target.parent)!r} to save {target.name!r} in. Make it first.")
@@ -110,7 +143,7 @@ def _check_place(target: Path) -> None:
         raise SavedFileError(f"{str(target)!r} is a folder. Give the path of a file.")
 
 
-def load(path: str | os.PathLike[str]) -> Fit:
+def load(path: str | os.PathLike[str]) -> Fit | VectorFit:
     """The fit saved at `path`, without data.
 
     Raises: SavedFileError for a file that is none, or of a later version; UnknownNameError for a family or link of
@@ -129,8 +162,10 @@ def load(path: str | os.PathLike[str]) -> Fit:
         raise SavedFileError(f"{str(path)!r} is not a saved fit, or is damaged: {error}") from error
     if not isinstance(content, dict) or content.get("torchglm") not in READABLE:
         found = content.get("torchglm") if isinstance(content, dict) else None
-        raise SavedFileError(f"{str(path)!r} has format {found!r}; this torchglm reads 1 and {VERSION}.")
+        raise SavedFileError(f"{str(path)!r} has format {found!r}; this torchglm reads 1 to {VECTOR_VERSION}.")
     try:
+        if content["torchglm"] == VECTOR_VERSION:
+            return VectorFit(_read_vector(content, theta, covariance))
         return Fit(_read_record(content, theta, covariance))
     except TorchGLMError:
         raise
@@ -144,7 +179,9 @@ def _read_record(content: dict[str, Any], theta: Tensor, covariance: Tensor) -> 
     if content["torchglm"] == 1:
         facts["reference_df"] = facts["n"] - facts["rank"] if facts["use_t"] else None
     facts["coefficient_dfs"] = None if facts.get("coefficient_dfs") is None else tuple(facts["coefficient_dfs"])
+    facts["estimated"] = {name: tuple(value) for name, value in facts.get("estimated", {}).items()}
     facts["response_levels"] = None if facts["response_levels"] is None else tuple(facts["response_levels"])
+    facts["notes"] = tuple(facts.get("notes", ()))
     record = Record(
         _read_schema(content["schema"]),
         _read_family(content["family"]),
@@ -153,10 +190,32 @@ def _read_record(content: dict[str, Any], theta: Tensor, covariance: Tensor) -> 
         tuple(_read_extra(extra) for extra in content["offsets"]),
         None if content["exposure"] is None else _read_extra(content["exposure"]),
     )
+    return record if content["torchglm"] == VECTOR_VERSION else _checked(record, theta, covariance)
+
+
+def _checked(record: AnyRecord, theta: Tensor, covariance: Tensor) -> AnyRecord:
     p = len(record.names)
     if theta.shape != (p,) or covariance.shape != (p, p):
         raise ValueError(f"{p} names, {tuple(theta.shape)} coefficients and {tuple(covariance.shape)} covariances")
     return record
+
+
+def _read_vector(content: dict[str, Any], theta: Tensor, covariance: Tensor) -> VectorRecord:
+    plain = _read_record(content, theta, covariance)
+    totals, null = LogLikelihood(**content["totals"]), LogLikelihood(**content["null"])
+    classes = _decode(content["classes"])
+    record = VectorRecord(
+        plain.schema,
+        plain.family,
+        replace(plain.facts, response_levels=None if classes is None else tuple(classes)),
+        Stored(theta, totals, null, content["phi"], covariance),
+        plain.offsets,
+        plain.exposure,
+        model=read_model(content["model"], Codec(_decode, _read_family, _read_link)),
+        schemas=tuple(map(_read_schema, content["schemas"])),
+        part_offsets=tuple(tuple(map(_read_extra, extras)) for extras in content["part_offsets"]),
+    )
+    return _checked(record, theta, covariance)
 
 
 def _refuse(value: Any) -> Any:
@@ -179,10 +238,13 @@ def _family(family: Family) -> dict[str, Any]:
 
 
 def _read_family(content: dict[str, Any]) -> Family:
-    link = dict(content.pop("link"))
-    link_class = LINKS.get(link.pop("name"))
-    family_class = FAMILIES.get(content.pop("name"))
-    return family_class(**content, link=link_class(**link))
+    link = _read_link(content.pop("link"))
+    return FAMILIES.get(content.pop("name"))(**content, link=link)
+
+
+def _read_link(content: dict[str, Any]) -> Link:
+    content = dict(content)
+    return LINKS.get(content.pop("name"))(**content)
 
 
 def _extra(extra: Extra) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from torchglm.design.rewrite import with_terms, without_terms
+from torchglm.design.rewrite import term_key, with_terms, without_terms
 from torchglm.design.terms import Term
 from torchglm.errors import DataError, OptionError
 from torchglm.fit import Fit
@@ -123,8 +123,8 @@ class _Search:
 
     def _new(self, fit: Fit) -> list[Term]:
         assert fit.estimate is not None
-        have = {frozenset(f.text for f in t.factors) for t in fit.estimate.prepared.parsed.terms}
-        return [t for t in self.upper if frozenset(f.text for f in t.factors) not in have]
+        have = {term_key(t) for t in fit.estimate.prepared.parsed.terms}
+        return [t for t in self.upper if term_key(t) not in have]
 
     def _best(self, fit: Fit, frame: pd.DataFrame, formulas: dict[str, str]) -> tuple[str, str] | None:
         frame = frame.sort_values("aic", kind="stable")
@@ -151,7 +151,7 @@ def _bounds(fit: Fit, scope: Any) -> tuple[frozenset[frozenset[str]], tuple[Term
     have = fit.estimate.prepared.parsed.terms
     most = tuple(scope_terms(fit, upper)) if upper is not None else ()
     least = scope_terms(fit, lower) if lower is not None and lower not in ("1", "~ 1", "~1") else []
-    return frozenset(frozenset(f.text for f in t.factors) for t in least), (*(t for t in have if t.factors), *most)
+    return frozenset(term_key(t) for t in least), (*(t for t in have if t.factors), *most)
 
 
 def _on_same_rows(before: Fit, after: Fit, label: str) -> Fit:

@@ -10,20 +10,23 @@ from types import FrameType
 from typing import Any
 
 from torchglm.api import placed
+from torchglm.coefficients import Coefficients
 from torchglm.design.extend import extended
 from torchglm.design.prepare import Prepared
 from torchglm.design.rewrite import is_change, term_key, updated, with_terms
 from torchglm.design.terms import Parsed, Term
 from torchglm.errors import FormulaError, OptionError, UnknownNameError, did_you_mean
 from torchglm.fit import Fit
-from torchglm.inference import anova as analysis
-from torchglm.inference import drop_add, nested
 from torchglm.inference.estimate import Estimate
+from torchglm.inference.hypotheses import anova as analysis
+from torchglm.inference.hypotheses import drop_add, nested
 from torchglm.inference.hypotheses.score_test import ScoreTest
 from torchglm.inference.hypotheses.score_test import score_test as rao
 from torchglm.inference.hypotheses.term_tests import Refits, Tabled, refuse_without_likelihood
 from torchglm.inference.hypotheses.terms import ModelTerm, addable, droppable, model_terms
 from torchglm.report.term_table import TermTable
+from torchglm.vector_fit import VectorFit
+from torchglm.vector_tests import vector_likelihood_ratio
 
 Scope = str | Sequence[str] | None
 
@@ -48,7 +51,7 @@ def anova(fit: Fit, *others: Fit, type: str | int = "I", test: str | None = None
     return shown(analysis.anova(fit.record, fit.estimate, type, test))
 
 
-def likelihood_ratio(*fits: Fit, test: str | None = None, names: Sequence[str] | None = None) -> TermTable:
+def likelihood_ratio(*fits: Coefficients, test: str | None = None, names: Sequence[str] | None = None) -> TermTable:
     """The likelihood-ratio tests of nested fits, each against the one before it: R's anova(fit0, fit1, ...).
 
     test   "F", "Chisq" or "Rao"; None: F where phi is estimated, else Chisq. phi is that of the largest model
@@ -58,13 +61,16 @@ def likelihood_ratio(*fits: Fit, test: str | None = None, names: Sequence[str] |
     """
     if len(fits) < 2:
         raise OptionError("A likelihood ratio needs two fits or more. For the terms of one fit: anova(fit).")
+    vector = [fit for fit in fits if isinstance(fit, VectorFit)]
+    if vector and len(vector) == len(fits):
+        return vector_likelihood_ratio(vector, test, names)
     labels = [fit.formula or f"model {k + 1}" for k, fit in enumerate(fits)] if names is None else list(names)
     if len(labels) != len(fits):
         raise OptionError(f"names= has {len(labels)} names for {len(fits)} fits.")
     what = "A likelihood ratio"
     estimates = [refuse_without_likelihood(fit.record, fit.estimate, what) for fit in fits]
     compared = [
-        nested.Compared(label, fit.record, estimate)
+        nested.Labelled(label, fit.record, estimate)
         for label, fit, estimate in zip(labels, fits, estimates, strict=True)
     ]
     return shown(nested.likelihood_ratio(compared, test))

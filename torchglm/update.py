@@ -18,8 +18,8 @@ from torchglm.errors import OptionError
 from torchglm.families.family import Family, resolve_family
 from torchglm.fit import Fit
 from torchglm.inference.computed import Computed
-from torchglm.inference.covariance.kind import Model
 from torchglm.inference.covariance.given import Given
+from torchglm.inference.covariance.kind import Model
 from torchglm.inference.covariance.robust import Sampling
 from torchglm.solvers.solver import Stop
 
@@ -88,6 +88,9 @@ def update(
         "tolerance": tolerance,
         "max_steps": max_steps,
     }
+    if family is not KEEP:
+        options["again"] = None  # a family that was given needs no parameter estimated
+    fit.record.refuse_several("update()")
     chosen = _family(fit, family, link)
     return refit(fit, formula, data, ChainMap(dict(frame.f_locals), frame.f_globals), chosen, rows, options, start)
 
@@ -106,6 +109,7 @@ def refit(
 
     Raises: OptionError for a fit that was loaded without its data; what glm() raises.
     """
+    fit.record.refuse_several("update()")
     if fit.estimate is None or fit.call is None:
         raise OptionError("This fit was loaded without its data and its call. Call glm() with the formula again.")
     prepared = fit.estimate.prepared
@@ -119,7 +123,8 @@ def refit(
     stop = Stop(given.pop("tolerance", stop.step_in_se), given.pop("max_steps", stop.max_steps))
     call = replace(fit.call, stop=stop, **given)
     seen = ChainMap(dict(prepared.caller), dict(caller))
-    return fit_parsed(parsed, source, request, seen, family or fit.family, call, start)
+    fitted = fit_parsed if call.again is None else call.again
+    return fitted(parsed, source, request, seen, family or fit.family, call, start)
 
 
 def _parsed(old: Parsed, formula: str | None, source: Source) -> Parsed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 
 from benchmarks.contestant import Contestant
@@ -26,11 +27,21 @@ WORKERS = {
     "statsmodels-1": "inference_statsmodels:OneThread",
     "R": "inference_r:R",
 }
+MODELS = "models"
+MODELLERS = {OURS: "models_ours:Ours", "statsmodels": "models_statsmodels:Statsmodels", "R": "models_r:R"}
 
 
 def load(name: str) -> Contestant:
-    """The contestant of a name. "R/bootstrap/3": a worker, what it does after its fit, and how many replicates."""
+    """The contestant of a name.
+
+    "R/bootstrap/3": a worker, what it does after its fit, and how many replicates. "R/models": who fits other models.
+    """
     who, *work = name.split("/")
-    module, cls = (WORKERS if work else PEERS)[who].split(":")
-    make = getattr(import_module(f"benchmarks.peers.{module}"), cls)
-    return make(work[0], *map(int, work[1:])) if work else make()
+    if work == [MODELS]:
+        return _made(MODELLERS[who])()
+    return _made(WORKERS[who])(work[0], *map(int, work[1:])) if work else _made(PEERS[who])()
+
+
+def _made(place: str) -> Callable[..., Contestant]:
+    module, cls = place.split(":")
+    return getattr(import_module(f"benchmarks.peers.{module}"), cls)

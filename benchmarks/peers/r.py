@@ -76,7 +76,7 @@ def settings(problem: Problem, plan: Plan) -> str:
             f"doubles <- c({', '.join(map(repr, doubles))})",
             f"factors <- c({', '.join(map(repr, problem.factor_names))})",
             f"formula <- {problem.formula}{offset}",
-            f"family <- {FAMILIES[problem.family]}",
+            f"family <- {FAMILIES.get(problem.family, 'NULL')}",
             f"dispersion <- {'NULL' if problem.has_dispersion else '1'}",
             f"repeats <- {plan.repeats}",
             f"budget <- {plan.budget}",

@@ -31,3 +31,13 @@ def test_numbers_already_computed_stay():
     before = fit.llf
     data["x"][:] = 0.0
     assert fit.llf == before
+
+
+@pytest.mark.parametrize("asked", [{"se": True}, {"interval": "confidence"}, {"interval": "simultaneous"}])
+def test_predictions_for_the_rows_of_changed_data_are_refused(asked):
+    rng = np.random.default_rng(0)
+    data = {"x": rng.normal(size=50), "y": rng.poisson(2.0, 50).astype(float)}
+    fit = glm("y ~ x", data, "poisson")
+    data["x"][:] = 0.0
+    with pytest.raises(DataError, match="written over"):
+        fit.predict(**asked)

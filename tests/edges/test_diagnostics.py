@@ -85,3 +85,20 @@ def test_data_written_over(data):
     for ask in (fit.influence, fit.check, fit.partial_residuals):
         with pytest.raises(DataError, match="written over"):
             ask()
+
+
+@pytest.mark.parametrize("seed", ["a", -1, 1.5, None])
+def test_a_seed_that_is_none(fit, seed):
+    for ask in (fit.simulate, fit.quantile_residuals, fit.check, fit.bootstrap):
+        with pytest.raises(OptionError, match="seed= is a whole number from 0"):
+            ask(seed=seed)
+
+
+def test_checks_of_the_wrong_type(fit):
+    with pytest.raises(OptionError, match="checks= names checks, or holds them; got 3"):
+        fit.check(3)
+
+
+def test_a_level_that_is_no_number(fit):
+    with pytest.raises(OptionError, match="level= lies between 0 and 1"):
+        fit.conf_int(level="95%")

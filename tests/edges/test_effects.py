@@ -144,3 +144,13 @@ def test_a_variable_without_effect_has_no_statistic(data):
     assert row["estimate"] == 0.0
     assert row["std.error"] == 0.0
     assert np.isnan(row["statistic"])
+
+
+def test_all_pairs_of_many_levels(data):
+    wide = data.loc[data.index.repeat(10)].reset_index(drop=True)
+    wide["level"] = np.arange(len(wide)) // 2
+    fit = glm("z ~ C(level)", wide.assign(z=wide["z"] + 0.01 * np.arange(len(wide))))
+    pairs = emmeans(fit, "level").pairs("holm")  # 44,850 x 300: written out by coefficient they were 32 GB
+    means = wide["z"] + 0.01 * np.arange(len(wide))
+    assert len(pairs) == 300 * 299 // 2
+    assert pairs["estimate"].iloc[-1] == pytest.approx(means[-4:-2].mean() - means[-2:].mean(), rel=1e-9)

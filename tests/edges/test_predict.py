@@ -119,3 +119,9 @@ def test_ends_of_an_interval_are_in_order(data, family, link, y):
     out = glm(f"{y} ~ x", data, family, link).predict(data, interval="confidence")
     assert (out["lower"] < out["predicted"]).all()
     assert (out["predicted"] < out["upper"]).all()
+
+
+def test_a_mean_beyond_float64_is_infinite():
+    fit = glm("y ~ x", {"y": [1, 2, 4, 9], "x": [0.0, 1.0, 2.0, 3.0]}, "poisson")
+    assert fit.predict({"x": [1e5, 1.0]}).tolist()[0] == float("inf")
+    assert fit.predict({"x": [-1e5]}).tolist() == [0.0]

@@ -81,3 +81,10 @@ def test_a_place_that_cannot_be_written(data, tmp_path):
 def test_alpha_wins_over_level(data):
     fit = glm("y ~ x", data)
     pd.testing.assert_frame_equal(fit.conf_int(0.1, level=0.5), fit.conf_int(level=0.9))
+
+
+def test_the_interval_of_a_separated_coefficient_is_exponentiated_without_noise():
+    with pytest.warns(errors.SeparationWarning):
+        fit = glm("y ~ x", {"x": [1.0, 2, 3, 4, 5, 6], "y": [0, 0, 0, 1, 1, 1]}, "binomial")
+    tidy = fit.tidy(conf_int=True, exponentiate=True)
+    assert np.isinf(tidy["conf.high"]).all()

@@ -180,3 +180,34 @@ def test_an_aliased_coefficient_in_a_function(data):
     with pytest.raises(OptionError, match="not defined"):
         fit.nonlinear_test(lambda theta: theta.sum())
     assert fit.nonlinear_test(lambda theta: torch.exp(theta[1])).joint.df == 1
+
+
+def test_a_constant_response_has_no_tests(data):
+    fit = glm("c ~ x + g", data.assign(c=3.0))
+    assert fit.scale == 0.0
+    assert fit.tvalues.isna().all()
+    assert fit.pvalues.isna().all()
+    assert fit.tidy()["p.value"].isna().all()
+    for ask in (
+        lambda: anova(fit),
+        lambda: anova(fit, test="Rao"),
+        lambda: drop1(fit, "F"),
+        lambda: add1(fit, "z", "Rao"),
+        lambda: fit.score_test("z"),
+        lambda: compare(glm("c ~ x", data.assign(c=3.0)), fit),
+    ):
+        with pytest.raises(OptionError, match="divides by the dispersion, and that is zero"):
+            ask()
+    for ask in (fit.get_distribution, fit.quantile_residuals):
+        with pytest.raises(OptionError, match="dispersion is zero"):
+            ask()
+    assert "the dispersion is zero" in str(fit.check())
+
+
+def test_a_fit_without_degrees_of_freedom_has_no_tests(data):
+    few = data.head(4).assign(g=list("abcd"))
+    fit = glm("z ~ x + g", few)
+    with pytest.raises(OptionError, match="The term 'x' cannot be tested: the coefficients have no standard errors"):
+        anova(fit, test="Wald")
+    assert drop1(fit, "F").frame["statistic"].isna().all()
+    assert fit.conf_int(method="profile").isna().all(axis=None)

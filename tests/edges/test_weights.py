@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from torchglm import glm
+from torchglm.errors import WeightError
 
 NUMBERS = (
     "llf", "llnull", "aic", "bic", "deviance", "null_deviance", "pearson_chi2", "scale", "nobs", "df_resid", "df_null",
@@ -85,3 +87,20 @@ def test_the_summary_names_the_weights(data):
         fit = glm("y ~ x", data, "poisson", **{role: "w"})
         assert meaning in str(fit.summary())
         assert fit.weights_note == f"{meaning} weights: w"
+
+
+def test_rows_of_trials_cannot_be_repeated(data):
+    with pytest.raises(WeightError, match=r"freq_weights=k cannot repeat the rows of cbind.*Write the rows out"):
+        glm("cbind(w, k) ~ x", data, "binomial", freq_weights="k")
+
+
+def test_weights_of_cbind_count_the_trials_of_a_row_that_often():
+    data = pd.DataFrame({"k": [3, 5, 2, 7, 4], "m": [5, 4, 6, 3, 8], "x": [0, 1, 2, 3, 4], "w": [1, 2, 0.5, 3, 1.5]})
+    fit = glm("cbind(k, m) ~ x", data, "binomial", weights="w")
+    # R 4.2.2: logLik(glm(cbind(k, m) ~ x, binomial, d, weights = w)) and AIC
+    assert fit.llf == pytest.approx(-14.929076184648, rel=1e-12)
+    assert fit.aic == pytest.approx(33.858152369296, rel=1e-12)
+    ones = glm("cbind(k, m) ~ x", data, "binomial", weights=[1.0] * 5)
+    assert ones.llf == pytest.approx(glm("cbind(k, m) ~ x", data, "binomial").llf, rel=1e-14)
+    without = glm("cbind(k, m) ~ x", data.drop(index=2), "binomial", weights="w")
+    assert glm("cbind(k, m) ~ x", data, "binomial", weights=[1, 2, 0, 3, 1.5]).llf == pytest.approx(without.llf)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from torchglm.design import columns as columns_module
 from torchglm.numerics.sums import Sums
 from torchglm.objective.curvature import assemble
 
@@ -78,6 +79,37 @@ def test_products(columns, vectors, rows):
     near(columns.collapse_squares(squares), x.square().T @ w)
     gram = Sums.total(Sums(part.gram(w[at])) for at, part in blocks(columns, rows, n))
     near(assemble(columns, gram), x.T @ (w[:, None] * x))
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+@pytest.mark.parametrize("entries", [1 << 17, 64])
+def test_many_weights_at_once(columns, frame, entries, monkeypatch):
+    monkeypatch.setattr(columns_module, "CACHED_ENTRIES", entries)
+    n = len(frame)
+    w = torch.randn(5, n, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    x = inner(columns, n)
+    scratch = torch.empty(columns.dense.width, n, dtype=torch.float64)
+    rows = columns.rows(0, n, scratch)
+    grams = rows.grams(w, torch.empty_like(scratch))
+    sums = rows.rmatmul(w)
+    for at, one in enumerate(w):
+        near(assemble(columns, Sums({name: value[at] for name, value in grams.items()})), x.T @ (one[:, None] * x))
+        near(columns.collapse(sums[at]), x.T @ one)
+    beta = torch.randn(columns.width, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    near(rows.matmul(columns.expand(beta)), x @ beta)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + z", "y ~ g*x", "y ~ 1"])
+@pytest.mark.parametrize("other", ["y ~ 0 + w + z", "y ~ s + x", "y ~ 1"])
+@pytest.mark.parametrize("entries", [1 << 17, 64])
+def test_products_of_two_predictors(columns, other, frame, design, entries, monkeypatch):
+    monkeypatch.setattr(columns_module, "CACHED_ENTRIES", entries)
+    n, theirs = len(frame), design(other, frame).columns
+    w = torch.randn(3, n, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    each = [c.rows(0, n, torch.empty(c.dense.width, n, dtype=torch.float64)) for c in (columns, theirs)]
+    x, z = inner(columns, n), inner(theirs, n)
+    for raw, one in zip(each[0].crosses(each[1], w), w, strict=True):
+        near(columns.collapse(theirs.collapse(raw.T).T), x.T @ (one[:, None] * z))
 
 
 @pytest.mark.parametrize("formula", ["y ~ x + z", "y ~ x*g"])

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from torchglm import IRLS, errors, glm
-from torchglm.inference import bootstrap as room
+from torchglm.inference.intervals import bootstrap as room
 
 EXACT = IRLS(reuse=False)
 
@@ -51,7 +51,7 @@ def test_a_replicate_of_rows_is_the_fit_of_the_rows_drawn(frame, formula, family
 def test_clusters_are_drawn_whole(frame):
     fit = glm("count ~ x + g", frame, "poisson")
     found = fit.bootstrap(5, kind="clusters", cluster="firm", seed=11).replicates
-    labels = pd.unique(frame["firm"])
+    labels = np.unique(frame["firm"])
     drawn = room.counts(np.random.default_rng(11), np.ones(len(labels)), 5).numpy()
     for counts, (_, theta) in zip(drawn, found.iterrows(), strict=True):
         rows = frame["firm"].map(dict(zip(labels, counts.astype(int), strict=True)))
@@ -149,11 +149,11 @@ def test_bad_requests_are_named(frame):
         fit.bootstrap(10, kind="clusters")
     with pytest.raises(errors.OptionError, match="knows no clusters"):
         fit.bootstrap(10, cluster="firm")
-    with pytest.raises(errors.UnknownNameError, match="no column 'frim'|'frim'"):
+    with pytest.raises(errors.UnknownNameError, match="frim"):
         fit.bootstrap(10, kind="clusters", cluster="frim")
-    with pytest.raises(errors.OptionError, match="one cluster only"):
+    with pytest.raises(errors.DataError, match="the same in every row"):
         fit.bootstrap(10, kind="clusters", cluster=np.ones(len(frame)))
-    with pytest.raises(errors.DataError, match="missing in 1 row"):
+    with pytest.raises(errors.DataError, match="missing in row 0 of the fit"):
         fit.bootstrap(10, kind="clusters", cluster=frame["firm"].where(frame.index > 0))
     with pytest.raises(errors.OptionError, match="cannot be sampled"):
         glm("count ~ x", frame, "quasipoisson").bootstrap(10, kind="parametric")

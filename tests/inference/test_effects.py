@@ -167,9 +167,13 @@ def test_frequency_weights_are_rows_written_out(data):
     assert_same(predictions(short, average=True), predictions(long, average=True))
     assert_same(predictions(short, {"x": [0, 1]}), predictions(long, {"x": [0, 1]}))
     assert_same(emmeans(short, "g").frame, emmeans(long, "g").frame)
-    grouped = glm("cbind(count, times) ~ x", data.assign(n=2), "binomial", freq_weights="n")
-    twice = glm("cbind(count, times) ~ x", pd.concat([data, data]), "binomial")
-    assert_same(slopes(grouped), slopes(twice))
+
+
+def test_sampling_weights_of_trials_average_over_rows(data):
+    out = data.loc[data.index.repeat(data["times"])].reset_index(drop=True)
+    grouped = glm("cbind(count, hours) ~ x", data.assign(hours=data["times"]), "binomial", prob_weights="times")
+    written = glm("cbind(count, hours) ~ x", out.assign(hours=out["times"]), "binomial")
+    assert slopes(grouped)["estimate"].item() == pytest.approx(slopes(written)["estimate"].item(), rel=1e-9)
 
 
 def test_precision_weights_and_rows_of_zero_weight(data):

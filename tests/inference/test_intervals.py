@@ -155,11 +155,11 @@ def test_a_loaded_fit_has_wald_intervals_only(frame, tmp_path):
 
 
 def test_many_coefficients_are_sought_in_batches(frame, monkeypatch):
-    from torchglm.inference import profile
+    from torchglm.inference.intervals import inverted
 
     fit = glm("count ~ x + g + far", frame, "poisson")
     whole = fit.conf_int(method="profile")
-    monkeypatch.setattr(profile, "MOST_ENDS", 4)
+    monkeypatch.setattr(inverted, "MOST_ENDS", 4)
     pd.testing.assert_frame_equal(fit.conf_int(method="profile"), whole, rtol=1e-9)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
 from torchglm import errors, families, glm
+from torchglm.inference.prediction import interval as prediction_interval
+from torchglm.inference.prediction.distribution import distribution
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +134,18 @@ def test_bad_requests_are_named(frame):
         fit.contrast(frame, "x")
     with pytest.raises(errors.OptionError, match="simultaneous"):
         fit.predict(frame, interval="all")
+
+
+def test_an_interval_of_counts_ends_its_search_where_it_is_found(monkeypatch):
+    asked = []
+
+    def counted(family, mu, phi, w=1.0):
+        law = distribution(family, mu, phi, w)
+        return SimpleNamespace(cdf=lambda y: (asked.append(y), law.cdf(y))[1])
+
+    monkeypatch.setattr(prediction_interval, "distribution", counted)
+    x = np.arange(20.0)
+    fit = glm("y ~ x", {"x": x, "y": np.round(np.exp(0.1 * x))}, "poisson")
+    ends = fit.predict({"x": [5.0]}, interval="prediction")
+    assert len(asked) < 30
+    assert ends["lower"].item() == stats.poisson.ppf(0.025, ends["predicted"].item())

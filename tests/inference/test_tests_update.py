@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from formulaic.transforms.contrasts import SumContrasts
 
-from torchglm import SGD, covariances, glm, update
+from torchglm import SGD, covariances, glm, step, update
 from torchglm.design.rewrite import updated
 from torchglm.design.terms import parse
 from torchglm.families import Gamma
@@ -114,3 +114,10 @@ def test_a_dot_for_all_columns_is_written_out(data):
 )
 def test_formulas(old, change, new):
     assert updated(parse(old), change).text == new
+
+
+def test_a_removed_interaction_of_names_in_backticks(data):
+    odd = data.rename(columns={"x": "my x", "g": "a-b"})
+    fit = glm("y ~ `my x` * `a-b` + z", odd, "poisson")
+    assert fit.update("- `my x`:`a-b`").formula == "y ~ `my x` + `a-b` + z"
+    assert "`a-b`:" not in step(fit).fit.formula

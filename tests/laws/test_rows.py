@@ -165,3 +165,18 @@ def test_autograd_of_the_nll_is_the_slope(pair):
     scale = 1.0 + closed.curvature.abs().max().item()
     torch.testing.assert_close(default.gradient, closed.gradient, rtol=1e-9, atol=1e-12 * scale)
     torch.testing.assert_close(default.curvature, closed.curvature, rtol=1e-9, atol=1e-11 * scale)
+
+
+@pytest.mark.parametrize("which", ["binomial", "poisson", "gamma"])
+def test_a_step_is_the_expansion_without_its_value(which):
+    from torchglm.families.family import resolve_family
+    from torchglm.families.mean import MeanModel
+
+    model = MeanModel(resolve_family(which, "logit" if which == "binomial" else "log"))
+    z = torch.linspace(-30.0, 30.0, 41, dtype=torch.float64)[:, None]
+    for y in (0.0, 1.0):
+        rows = torch.full((41,), y, dtype=torch.float64)
+        gradient, curvature = model.step(rows, z)
+        terms = model.expand(rows, z)
+        torch.testing.assert_close(gradient, terms.gradient, rtol=1e-12, atol=1e-15)
+        torch.testing.assert_close(curvature, terms.curvature, rtol=1e-12, atol=1e-15)

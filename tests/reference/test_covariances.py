@@ -83,7 +83,7 @@ def test_the_tests_of_satterthwaite_refer_to_their_own_t():
 
 
 def test_a_large_cluster_needs_no_matrix_of_its_size(monkeypatch):
-    from torchglm.inference import bias_reduced
+    from torchglm.inference.covariance import bias_reduced
 
     monkeypatch.setattr(bias_reduced, "LARGEST_DIRECT", 3)
     for model in ("logit", "poisson_offset", "gamma_log_weights", "gaussian_weights", "poisson_firms"):
@@ -94,7 +94,7 @@ def test_a_large_cluster_needs_no_matrix_of_its_size(monkeypatch):
 
 @pytest.mark.parametrize("most", [100, 1000])
 def test_many_clusters_are_summed_a_stretch_at_a_time(monkeypatch, most):
-    from torchglm.inference import bias_reduced, hac, scores
+    from torchglm.inference.covariance import bias_reduced, hac, scores
 
     monkeypatch.setattr(scores, "LARGEST_TABLE", 10)
     monkeypatch.setattr(bias_reduced, "STRETCH", most)

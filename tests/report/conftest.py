@@ -34,6 +34,7 @@ class ModelDouble:
 class FitDouble:
     """A fit made by hand: three coefficients of the Poisson example of R's help page of glm."""
 
+    title: str = "Generalized linear model"
     formula: str | None = "counts ~ outcome + treatment"
     family: object = FamilyDouble()
     model: ModelDouble = ModelDouble()
@@ -49,6 +50,7 @@ class FitDouble:
     pearson_chi2: float = 5.173202
     scale: float = 1.0
     dispersion_kind: str = "fixed at 1"
+    estimated: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["estimate", "std.error"]))
     df_model: int = 4
     df_resid: int = 4
     df_null: int = 8
@@ -60,6 +62,8 @@ class FitDouble:
     solver_name: str = "irls"
     n_steps: int = 4
     passes: float = 5.0
+    notes: tuple[str, ...] = ()
+    infinite_note: str = "Separation: some responses are predicted perfectly, so that these coefficients are infinite"
     weights_note: str | None = None
     offset_note: str | None = None
     penalty_note: str | None = None

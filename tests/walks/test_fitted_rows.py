@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from torchglm import errors, glm, load
-from torchglm.inference import predict
+from torchglm.inference.prediction import predict
 
 
 @pytest.mark.parametrize("interval", [None, "confidence", "prediction"])

@@ -43,8 +43,12 @@ class NormalScale(Likelihood):
         return z[:, 0]
 
 
+# The first three share their columns.
 FORMULAS = [
     ("y ~ x + g * h", "y ~ x + g * h"),
+    ("y ~ x + far", "y ~ x + far"),
+    ("y ~ 1", "y ~ 1"),
+    ("y ~ x + z", "y ~ far + z"),
     ("y ~ x + far + g", "y ~ h + z"),
     ("y ~ g + g:z", "y ~ 1"),
     ("y ~ 0 + z", "y ~ C(g, contr.sum)"),
@@ -69,8 +73,9 @@ def joined(frame: pd.DataFrame, formulas: tuple[str, str], likelihood: Likelihoo
         glm(f, frame, weights="w", offset=o).estimate.prepared.design
         for f, o in zip(formulas, (None, "o"), strict=True)
     ]
+    columns = {text: design.columns[0] for text, design in zip(formulas, designs, strict=True)}
     both = replace(
-        designs[0], columns=tuple(d.columns[0] for d in designs), offsets=tuple(d.offsets[0] for d in designs)
+        designs[0], columns=tuple(columns[text] for text in formulas), offsets=tuple(d.offsets[0] for d in designs)
     )
     return Objective(both, likelihood)
 
@@ -112,3 +117,21 @@ def test_the_positive_part_keeps_what_is_positive(q):
     values, vectors = torch.linalg.eigh(rows)
     expected = vectors @ torch.diag_embed(values.clamp(min=0.0)) @ vectors.mT
     torch.testing.assert_close(positive_part(rows), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_columns_are_shared_whatever_rows_are_taken(frame):
+    design = joined(frame, FORMULAS[0], Softmax()).design
+    for some in (design.take(torch.arange(7)), design.stretch(3, 9), design.sample(60), design.to(torch.device("cpu"))):
+        assert some.columns[0] is some.columns[1]
+        assert next(some.blocks()).groups == ((0, 1),)
+
+
+def test_newton_where_the_observed_information_is_definite(frame):
+    objective = joined(frame, ("y ~ x", "y ~ 1"), NormalScale())
+    near, far = (objective.layout.to_inner(torch.tensor([m, 0.0, 0.0], dtype=torch.float64)) for m in (1.0, 5.0))
+    aliased = objective.quadratic(near).curvature.aliased
+    assert objective.quadratic(far, information="observed").curvature.indefinite
+    assert objective.newton(near, aliased).information == "observed"
+    point = objective.newton(far, aliased)
+    assert point.information == "expected"
+    assert not point.curvature.indefinite

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from torchglm import glm
+from torchglm.counts import zero_inflated
 from torchglm.design.design import Design
 
 BESIDE = 2  # the check of the responses, which needs no column, and a look at the first block for separation
@@ -43,6 +45,26 @@ def test_many_rows_take_few_passes(many, response, loops, name, with_link, most)
     assert fit.converged
     assert fit.passes <= most
     assert sum(rows == len(many) for rows in loops) <= fit.passes + BESIDE
+
+
+def test_a_fit_from_its_own_coefficients_is_a_pass(many):
+    fit = glm("count ~ a + b + c + g", many, "poisson")
+    again = glm("count ~ a + b + c + g", many, "poisson", start=fit.params)
+    assert (again.passes, again.n_steps) == (1, 0)
+    np.testing.assert_allclose(again.params, fit.params, rtol=0.0, atol=1e-9 * float(fit.bse.min()))
+
+
+@pytest.mark.parametrize("rows", [400, 40_000])
+def test_a_likelihood_that_is_not_convex_takes_newtons_steps(data, many, rows):
+    found = many if rows == 40_000 else data
+    drawn = np.random.default_rng(1).random(len(found)) < 0.7
+    fit = zero_inflated("zeros ~ a + b | c", found.assign(zeros=found["count"] * drawn))
+    estimate = fit.estimate
+    assert estimate is not None
+    assert estimate.solution.point.information == "observed"
+    assert fit.passes <= 8
+    left = estimate.objective.quadratic(estimate.solution.theta, information="observed")
+    assert float(-left.gradient.dot(left.step)) ** 0.5 < 1e-8
 
 
 @pytest.mark.parametrize("solver", ["irls", "newton_cg", "lbfgs"])

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from torchglm.design.columns import RowColumns
+from torchglm.design.columns import RowColumns, grouped
 
 
 @dataclass(frozen=True)
 class Block:
     """Rows start..start+rows of the data: one RowColumns and one offset a linear predictor.
 
-    Shapes: y, weight, offsets (rows,) float64; None stands for weights of one, offsets of zero.
+    Shapes: y, weight, offsets (rows,) float64, or y (rows, k) of several columns; None stands for weights of one,
+    offsets of zero.
     """
 
     start: int
@@ -22,6 +23,11 @@ class Block:
     offsets: tuple[Tensor | None, ...]
     weight: Tensor | None
     scratch: tuple[Tensor, ...]  # per predictor (dense width, rows): room for a weighted copy
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """The predictors, those that share their columns together."""
+        return grouped([columns.whole for columns in self.columns])
 
     @property
     def rows(self) -> int:

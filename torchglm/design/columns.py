@@ -10,6 +10,7 @@ Coefficients inside stand as constant, dense, factors in turn; `positions` says 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,6 +20,8 @@ from torch import Tensor
 from torchglm.design.parts import Coded, CodedRows, Dense
 
 CACHED_ROWS = 16_384  # looked at together where a product of dense columns is formed
+CACHED_ENTRIES = 1 << 17  # of the weighted copies in Gram matrices of several weights
+STACKED = 256  # weighted columns in one matrix product: more gain nothing
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Columns:
     def width(self) -> int:
         """How many coefficients."""
         return sum(self.widths)
+
+    @cached_property
+    def is_constant(self) -> bool:
+        """Whether the constant is all there is."""
+        return self.constant and not self.dense.width and not self.coded
 
     @cached_property
     def same_codes(self) -> frozenset[tuple[int, int]]:
@@ -101,10 +109,14 @@ class Columns:
 
     def to_dense(self, n: int) -> Tensor:
         """The model matrix (n, width) in the formula's order, written out: for small data and for tests."""
-        scratch = torch.empty(self.dense.width, n, dtype=torch.float64, device=self.positions.device)
-        block = self.rows(0, n, scratch)
-        out = torch.empty(n, self.width, dtype=torch.float64, device=self.positions.device)
-        out[:, self.positions] = block.model_matrix()
+        return self.written(0, n)
+
+    def written(self, start: int, stop: int) -> Tensor:
+        """The stretch start..stop of it."""
+        device = self.positions.device
+        scratch = torch.empty(self.dense.width, stop - start, dtype=torch.float64, device=device)
+        out = torch.empty(stop - start, self.width, dtype=torch.float64, device=device)
+        out[:, self.positions] = self.rows(start, stop, scratch).model_matrix()
         return out
 
 
@@ -135,7 +147,7 @@ class RowColumns:
         """(rows, m) from m vectors of raw coefficients side by side, (raw width, m): `matvec` of each."""
         widths = self.whole.raw_widths
         pieces = raw.split(widths)
-        eta = raw.new_zeros(self.rows, raw.shape[1]) if self.dense is None else self.dense.T @ pieces[1]
+        eta = raw.new_zeros(raw.shape[1], self.rows).T if self.dense is None else (pieces[1].T @ self.dense).T
         if widths[0]:
             eta += pieces[0]
         for part, cell_values in zip(self.coded, pieces[2:], strict=True):
@@ -151,7 +163,16 @@ class RowColumns:
         if self.dense is not None:
             sums.append(torch.mv(self.dense, v))
         sums.extend(part.rmatvec(v) for part in self.coded)
-        return torch.cat(sums) if len(sums) != 1 else sums[0]
+        return torch.cat(sums) if len(sums) > 1 else sums[0] if sums else v.new_zeros(0)
+
+    def rmatmul(self, v: Tensor) -> Tensor:
+        """Raw sums (m, raw width) of m row vectors (m, rows): `rmatvec` of each."""
+        if self.coded or len(v) == 1:
+            return torch.stack([self.rmatvec(one) for one in v])
+        sums = [v.sum(1, keepdim=True)] if self.whole.constant else []
+        if self.dense is not None:
+            sums.append(torch.mm(v, self.dense.T))
+        return torch.cat([*sums, v.new_zeros(len(v), 0)], dim=1)
 
     def squares(self, w: Tensor) -> Tensor:
         """Raw sums (raw width,): raw[j] = sum_i x[i, j]^2 w[i]."""
@@ -161,7 +182,7 @@ class RowColumns:
         if self.dense is not None:
             sums.append(torch.mv(self.dense.square(), w))
         sums.extend(part.diagonal(w, part) for part in self.coded)
-        return torch.cat(sums)
+        return torch.cat([*sums, w.new_zeros(0)])
 
     def quadratic_form(self, matrix: Tensor) -> Tensor:
         """(rows,) x_i' M x_i of raw rows: out[i] = sum_jk x[i, j] M[j, k] x[i, k].
@@ -209,6 +230,38 @@ class RowColumns:
             sums["first"] = torch.cat(first)
         return sums
 
+    def grams(self, w: Tensor, weighted: Tensor) -> dict[str, Tensor]:
+        """The blocks of `gram` for each of m row weights (m, rows), side by side: (m, ...)."""
+        if self.coded or len(w) == 1:
+            each = [self.gram(one, weighted) for one in w]
+            return {name: torch.stack([sums[name] for sums in each]) for name in each[0]}
+        sums = {} if self.dense is None else {"dense": self._dense_grams(self.dense, w, weighted)}
+        return {**sums, "first": self.rmatmul(w)} if self.whole.constant else sums
+
+    @staticmethod
+    def _dense_grams(dense: Tensor, w: Tensor, weighted: Tensor) -> Tensor:
+        """(m, width, width): a stretch of rows weighted in several ways at once is one tall matrix product."""
+        width, rows = dense.shape
+        together = max(STACKED // width, 1)
+        out = dense.new_zeros(len(w), width, width)
+        for grams, weights in zip(out.split(together), w.split(together), strict=True):
+            tall = len(weights) * width
+            size = min(max(CACHED_ENTRIES // tall, 1), rows)
+            room = weighted.view(-1) if weighted.numel() >= tall * size else dense.new_empty(tall * size)
+            for start in range(0, rows, size):
+                x, by = dense[:, start : start + size], weights[:, None, start : start + size]
+                copy = room[: tall * x.shape[1]].view(len(weights), width, -1)
+                grams.view(tall, width).addmm_(torch.mul(x, by, out=copy).view(tall, -1), x.T)
+        return out
+
+    def crosses(self, other: RowColumns, w: Tensor) -> Tensor:
+        """`cross` for each of m row weights (m, rows), (m, raw width, other's raw width)."""
+        if other.whole.is_constant:
+            return self.rmatmul(w)[:, :, None]
+        if self.whole.is_constant:
+            return other.rmatmul(w)[:, None, :]
+        return torch.stack([self.cross(other, one) for one in w])
+
     def cross(self, other: RowColumns, w: Tensor) -> Tensor:
         """Raw sums (raw width, other's raw width): out[j, k] = sum_i w[i] x[i, j] other[i, k]."""
         left, right = self.whole.raw_widths, other.whole.raw_widths
@@ -217,14 +270,15 @@ class RowColumns:
         if left[0]:
             rows[0][0] = other.rmatvec(w)
         if self.dense is not None:
-            heavy = self.dense * w
             pieces = rows[1].split(right, dim=1)
             if right[0]:
-                pieces[0][:, 0] = heavy.sum(1)
+                pieces[0][:, 0] = torch.mv(self.dense, w)
             if other.dense is not None:
-                pieces[1].copy_(torch.mm(heavy, other.dense.T))
-            for piece, part in zip(pieces[2:], other.coded, strict=True):
-                piece.copy_(part.cross(heavy))
+                pieces[1].copy_(_weighted_product(self.dense, w, other.dense))
+            if other.coded:
+                heavy = self.dense * w
+                for piece, part in zip(pieces[2:], other.coded, strict=True):
+                    piece.copy_(part.cross(heavy))
         for part, row in zip(self.coded, rows[2:], strict=True):
             pieces = row.split(right, dim=1)
             if right[0]:
@@ -277,3 +331,21 @@ class RowColumns:
             matrix = part.coding.dense().to(rows.codes.device)[rows.codes]
             parts.append(matrix if rows.values is None else matrix * rows.values[:, None])
         return torch.cat(parts, dim=1) if parts else torch.empty(self.rows, 0, dtype=torch.float64)
+
+
+def grouped(columns: Sequence[Columns]) -> tuple[tuple[int, ...], ...]:
+    """The places of columns that are one object, together, in the order of their first."""
+    places: dict[int, list[int]] = {}
+    for place, one in enumerate(columns):
+        places.setdefault(id(one), []).append(place)
+    return tuple(map(tuple, places.values()))
+
+
+def _weighted_product(left: Tensor, w: Tensor, right: Tensor) -> Tensor:
+    """left diag(w) right' of (m, rows) and (k, rows), a few rows at a time, so that the copy stays in the cache."""
+    out = left.new_zeros(len(left), len(right))
+    size = max(CACHED_ENTRIES // len(left), 1)
+    for start in range(0, left.shape[1], size):
+        stop = start + size
+        out.addmm_(left[:, start:stop] * w[start:stop], right[:, start:stop].T)
+    return out

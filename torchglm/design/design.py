@@ -25,8 +25,8 @@ WEIGHTED_ROWS = 16_384  # of the weighted copy in a curvature: fresh memory cost
 class Design:
     """Rows in memory: y, one Columns and one offset a linear predictor, weights.
 
-    Shapes: y (n,) and numeric columns of any dtype, weight, offsets (n,) float64. Blocks are float64 whatever the
-    columns are kept in, and so are all sums.
+    Shapes: y (n,), or (n, k) of several columns, and numeric columns of any dtype, weight, offsets (n,) float64.
+    Blocks are float64 whatever the columns are kept in, and so are all sums.
     """
 
     y: Tensor
@@ -50,7 +50,8 @@ class Design:
     def block_rows(self) -> int:
         """Rows of a block: more where cross tables are large, so that adding them up does not cost the pass."""
         width = max((c.dense.width for c in self.columns), default=0)
-        rows = 1 << (BLOCK_ENTRIES // (width + 1)).bit_length() - 1
+        pairs = len(self.columns) ** 2  # of predictors: the entries of a row's curvature
+        rows = 1 << (BLOCK_ENTRIES // (width + max(pairs, 1))).bit_length() - 1
         cells = [max(c.raw_widths[2:], default=0) for c in self.columns]
         second = [sorted(c.raw_widths[2:])[-2] if len(c.coded) > 1 else 1 for c in self.columns]
         table = max(a * b for a, b in zip(cells, second, strict=True)) if cells else 0
@@ -61,18 +62,21 @@ class Design:
         """This rank's rows, in order. The scratch is reused: a block is dead when the next one comes."""
         spans = self.spans or ((0, len(self.y)),)
         size = min(rows or self.block_rows, max(stop - start for start, stop in spans))
-        gathered = [self._room(c, 0 if c.dense.is_view else size) for c in self.columns]
-        weighted = [self._room(c, size if c.coded else min(size, WEIGHTED_ROWS)) for c in self.columns]
+        distinct = {id(c): c for c in self.columns}
+        gathered = {k: self._room(c, 0 if c.dense.is_view else size) for k, c in distinct.items()}
+        weighted = {k: self._room(c, size if c.coded else min(size, WEIGHTED_ROWS)) for k, c in distinct.items()}
+        scratch = tuple(weighted[id(c)] for c in self.columns)
         for first, last in spans:
             for start in range(first, last, size):
                 stop = min(start + size, last)
+                looked_at = {k: c.rows(start, stop, gathered[k]) for k, c in distinct.items()}
                 yield Block(
                     start,
                     self.y[start:stop].to(torch.float64),
-                    tuple(c.rows(start, stop, room) for c, room in zip(self.columns, gathered, strict=True)),
+                    tuple(looked_at[id(c)] for c in self.columns),
                     tuple(None if o is None else o[start:stop] for o in self.offsets),
                     None if self.weight is None else self.weight[start:stop],
-                    tuple(weighted),
+                    scratch,
                 )
 
     def _room(self, columns: Columns, rows: int) -> Tensor:
@@ -106,16 +110,16 @@ class Design:
         moved = self._pick(lambda column: column.to(device, dtype if column.dtype == torch.float64 else None))
         moved = replace(moved, offsets=tuple(None if o is None else o.to(device) for o in self.offsets))
         moved = replace(moved, weight=None if self.weight is None else self.weight.to(device))
-        columns = tuple(
-            replace(
+        distinct = {
+            id(c): replace(
                 c,
                 positions=c.positions.to(device),
                 dense=replace(c.dense, centers=c.dense.centers.to(device)),
                 coded=tuple(replace(part, coding=part.coding.to(device)) for part in c.coded),
             )
             for c in moved.columns
-        )
-        return replace(moved, columns=columns)
+        }
+        return replace(moved, columns=tuple(distinct[id(c)] for c in moved.columns))
 
     def fingerprint(self) -> Tensor:
         """Sums that change when the columns do: over all rows up to 100,000, beyond over 4,096 spread evenly."""
@@ -140,10 +144,11 @@ class Design:
             coded = tuple(Coded(once(c.codes), c.coding, tuple(map(once, c.values))) for c in columns.coded)
             return replace(columns, dense=columns.dense.pick(rows, together), coded=coded)
 
+        distinct = {id(c): part(c) for c in self.columns}  # and predictors that share their columns too
         return replace(
             self,
-            y=once(self.y),
-            columns=tuple(map(part, self.columns)),
+            y=once(self.y) if self.y.dim() == 1 else rows(self.y.T).T,  # rows are the last dimension of every column
+            columns=tuple(distinct[id(c)] for c in self.columns),
             offsets=tuple(None if o is None else once(o) for o in self.offsets),
             weight=None if self.weight is None else once(self.weight),
         )
@@ -151,8 +156,9 @@ class Design:
     def sample(self, rows: int) -> Design:
         """About `rows` of the rows, as stretches spread evenly over the data, so that sorted data are seen whole.
 
-        Numeric columns are looked at where they lie, and a sample of a sample shortens its stretches. With factors
-        the stretches are copied together: their cross tables are added up once a block, whatever its rows.
+        Numeric columns are looked at where they lie, and a sample of a sample shortens its stretches. With factors,
+        or several predictors, the stretches are copied together: cross tables are added up, and the many small steps
+        of a row likelihood are taken, once a block, whatever its rows.
         """
         if self.spans is not None:
             length = rows // len(self.spans)
@@ -160,7 +166,7 @@ class Design:
         count = min(max(rows // STRETCH_ROWS, FEWEST_STRETCHES), MOST_STRETCHES)
         length = rows // count
         starts = [int(k * (self.n - length) / (count - 1)) for k in range(count)]
-        if any(c.coded for c in self.columns):
+        if len(self.columns) > 1 or any(c.coded for c in self.columns):
             index = torch.cat([torch.arange(start, start + length) for start in starts])
             return self.take(index.to(self.y.device))
         return replace(self, spans=tuple((start, start + length) for start in starts))

@@ -42,9 +42,3 @@ def several(given: Any) -> list[Any]:
     if is_list and all(isinstance(key, str | np.ndarray | pd.Series | torch.Tensor | list) for key in given):
         return list(given)
     return [given]
-
-
-def codes_of_key(values: pd.Series) -> tuple[np.ndarray, int]:
-    """Integer codes of a key's values, -1 where missing, and how many distinct ones there are."""
-    codes, levels = pd.factorize(values, use_na_sentinel=True)
-    return codes, len(levels)

@@ -7,7 +7,7 @@ too, and everything is learned again without them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class Evaluated:
     values: Values
 
 
-def raw_missing(factors: list[Factor], source: Source, rows: np.ndarray | None) -> dict[str, np.ndarray]:
+def raw_missing(factors: Sequence[Factor], source: Source, rows: np.ndarray | None) -> dict[str, np.ndarray]:
     """The columns of the data that the factors use and that have missing values: name -> (rows,) True where missing."""
     used = dict.fromkeys(name for factor in factors for name in sorted(names_in(factor)) if name in source)
     data = DataColumns(source, rows)
@@ -55,6 +55,12 @@ def raw_missing(factors: list[Factor], source: Source, rows: np.ndarray | None) 
         if missing is not None and bool(missing.any()):
             found[name] = np.asarray(missing)
     return found
+
+
+def complete_rows(factors: Sequence[Factor], source: Source) -> np.ndarray | None:
+    """(rows of the table,) True where no column that the factors use is missing; None for all."""
+    found = raw_missing(factors, source, None)
+    return ~np.logical_or.reduce(list(found.values())) if found else None
 
 
 def _all_finite(columns: list[Tensor]) -> bool:

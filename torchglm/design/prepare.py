@@ -17,7 +17,7 @@ from torchglm.design.extras import Extra, aligned, read_extra
 from torchglm.design.keys import read_key, several
 from torchglm.design.learn import learn, raw_missing
 from torchglm.design.numbers import missing_rows, row_label, settled
-from torchglm.design.response import Response, read_response
+from torchglm.design.response import Response, read_classes, read_columns, read_response
 from torchglm.design.schema import Schema, Values
 from torchglm.design.sources import Source
 from torchglm.design.terms import Factor, Parsed
@@ -38,6 +38,9 @@ class Request:
     missing: str = "drop"
     contrasts: Mapping[str, Any] | None = None
     cluster: Any = None  # a key, or a list of them, that no row of the fit may miss
+    classes: bool = False  # whether the response is labels of classes
+    base: Any = None  # the class that comes first
+    columns: bool = False  # whether the response may have several columns
 
 
 @dataclass(frozen=True)
@@ -224,11 +227,18 @@ def _read(
     index = source.index if rows is None else source.index[rows]
     schema, values, missing = learn(parsed, source, rows, caller, request.contrasts or {})
     assert parsed.response is not None
-    response = read_response(parsed.response.text, evaluate(parsed.response, data, caller, {}), index)
+    value = evaluate(parsed.response, data, caller, {})
+    if request.classes:
+        response = read_classes(parsed.response.text, value, request.base)
+    elif request.columns:
+        response = read_columns(parsed.response.text, value, index)
+    else:
+        response = read_response(parsed.response.text, value, index)
     if len(response.y) != len(index):
         raise FormulaError(f"The response {parsed.response.text!r} has {len(response.y)} values for {len(index)} rows.")
     read = {id(extra): extra.read(data, caller) for extra in extras}
-    for name, column in [(parsed.response.text, response.y), *((f"{e.role}={e.label}", read[id(e)]) for e in extras)]:
+    named = [(parsed.response.text, column) for column in response.columns]
+    for name, column in [*named, *((f"{e.role}={e.label}", read[id(e)]) for e in extras)]:
         if len(column) != len(index):
             raise DataError(f"{name} has {len(column)} values for {len(index)} rows.")
         found = missing_rows(name, column, index)
@@ -263,7 +273,7 @@ def _assemble(
         zero = int((weights.values == 0).sum())
         if zero:
             design = whole.take(torch.nonzero(weights.values > 0).flatten())
-            weights = replace(weights, values=weights.values[weights.values > 0])
+            weights = weights.where(weights.values > 0)
     assert parsed.response is not None
     return Prepared(
         design,
@@ -313,13 +323,22 @@ def log_exposure(values: Tensor, label: str, index: pd.Index) -> Tensor:
 
 
 def _weights(read: _Read, extras: list[Extra], source: Source, rows: np.ndarray | None) -> Weights | None:
-    """The weights, a cbind's trials multiplied in."""
+    """The weights, a cbind's trials multiplied in.
+
+    Raises: WeightError.
+    """
     given = next((extra for extra in extras if extra.role in KINDS), None)
     trials = read.response.trials
     if trials is not None and not bool((trials > 0).any()):
         raise WeightError("cbind(successes, failures) has no trial: both are zero in every row.")
     if given is None:
         return None if trials is None else KINDS["weights"](trials, "trials of cbind")
+    if trials is not None and given.role == "freq_weights":
+        raise WeightError(
+            f"freq_weights={given.label} cannot repeat the rows of cbind(successes, failures): a row of trials that is "
+            "repeated is not a row of more trials, and n counts rows. Write the rows out, as "
+            f"data.loc[data.index.repeat(data[{given.label!r}])], or count 0/1 responses."
+        )
     values = read.extras[id(given)]
     index = source.index if rows is None else source.index[rows]
     bad = first_bad_weight(values)
@@ -329,7 +348,7 @@ def _weights(read: _Read, extras: list[Extra], source: Source, rows: np.ndarray 
         )
     if not bool((values > 0).any()):
         raise WeightError(f"{given.role}={given.label} is zero in every row.")
-    return KINDS[given.role](values if trials is None else values * trials, given.label)
+    return KINDS[given.role](values if trials is None else values * trials, given.label, trials)
 
 
 def new_offset(

@@ -11,9 +11,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from torchglm.design.categorical import is_categorical, learn_levels
+from torchglm.design.categorical import Marked, is_categorical, learn_levels
 from torchglm.design.numbers import as_tensor, row_label
-from torchglm.errors import ResponseError
+from torchglm.errors import OptionError, ResponseError, did_you_mean
+
+MOST_CLASSES = 200
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,22 @@ def cbind(*columns: Any) -> Counts:
 
 @dataclass(frozen=True)
 class Response:
-    """y (rows,) float64 with NaN where missing; `trials` of a cbind; `levels` of a two-level response."""
+    """y (rows,) float64 with NaN where missing, or (rows, k); `trials` of a cbind; `levels` of classes, y their codes.
+
+    `is_ordered` says that somebody chose the order of the levels, or that they are numbers; `empty` are levels that
+    were declared and have no row.
+    """
 
     y: Tensor
     trials: Tensor | None = None
-    levels: tuple[Any, Any] | None = None
+    levels: tuple[Any, ...] | None = None
+    is_ordered: bool = False
+    empty: tuple[Any, ...] = ()
+
+    @property
+    def columns(self) -> tuple[Tensor, ...]:
+        """The columns of y, each (rows,)."""
+        return (self.y,) if self.y.dim() == 1 else self.y.unbind(1)
 
 
 def read_response(name: str, value: Any, index: pd.Index) -> Response:
@@ -66,6 +79,66 @@ def read_response(name: str, value: Any, index: pd.Index) -> Response:
     if tensor.dim() != 1:
         raise ResponseError(f"The response {name!r} has {tensor.dim()} dimensions; a response is one column.")
     return Response(tensor)
+
+
+def read_columns(name: str, value: Any, index: pd.Index) -> Response:
+    """The response of a likelihood that may take several columns: y (rows, k) of a cbind(a, b) or a matrix.
+
+    Raises: ResponseError for what is no column of numbers nor several.
+    """
+    if isinstance(value, Counts):
+        parts = [as_tensor(name, part).to(torch.float64) for part in (value.successes, value.failures)]
+        return Response(torch.stack(parts, dim=1))
+    if isinstance(value, pd.DataFrame):
+        value = value.to_numpy()
+    if getattr(value, "ndim", 1) == 2:
+        return Response(as_tensor(name, value).to(torch.float64))
+    return read_response(name, value, index)
+
+
+def read_classes(name: str, value: Any, base: Any = None) -> Response:
+    """The response of a model of classes: categories, text, bool or numbers; y holds the codes of their levels.
+
+    `base` is the level that comes first, where one is given.
+    Raises: ResponseError for what is no column of labels, for a single level, and for more than `MOST_CLASSES`;
+    OptionError for a base that is no level.
+    """
+    if isinstance(value, Counts | Mapping | pd.DataFrame):
+        raise ResponseError(f"The response {name!r} must be one column with a class a row.")
+    inner = getattr(value, "values", value) if not isinstance(value, pd.Series) else value
+    declared = value.levels if isinstance(value, Marked) else None
+    series = inner if isinstance(inner, pd.Series) else pd.Series(inner)
+    levels, codes = learn_levels(name, series, declared)
+    if len(levels) < 2:
+        raise ResponseError(f"The response {name!r} has {len(levels)} class(es), {levels}: nothing can be told apart.")
+    if len(levels) > MOST_CLASSES:
+        raise ResponseError(
+            f"The response {name!r} has {len(levels)} distinct values, which are no classes. For a number use glm()."
+        )
+    if base is not None:
+        levels, codes = _led_by(name, levels, codes, base)
+    chosen = isinstance(series.dtype, pd.CategoricalDtype) and bool(series.dtype.ordered)
+    ordered = chosen or declared is not None or pd.api.types.is_numeric_dtype(series.dtype)
+    known = (
+        declared
+        if declared is not None
+        else series.cat.categories
+        if isinstance(series.dtype, pd.CategoricalDtype)
+        else ()
+    )
+    empty = tuple(level for level in known if level not in set(levels))
+    y = torch.from_numpy(np.where(codes < 0, np.nan, codes.astype(np.float64)))
+    return Response(y, None, tuple(levels), ordered, empty)
+
+
+def _led_by(name: str, levels: list[Any], codes: np.ndarray, base: Any) -> tuple[list[Any], np.ndarray]:
+    """Levels and codes with `base` first."""
+    if base not in levels:
+        raise OptionError(f"base={base!r} is no class of {name!r}. {did_you_mean(str(base), map(str, levels))}")
+    first = levels.index(base)
+    order = [first, *(k for k in range(len(levels)) if k != first)]
+    place = np.argsort(order)
+    return [levels[k] for k in order], np.where(codes < 0, -1, place[codes])
 
 
 def _two_levels(name: str, values: Any) -> Response:

@@ -11,7 +11,7 @@ from torchglm.design.terms import Factor, Parsed, Term, parse
 from torchglm.errors import FormulaError, UnknownNameError, did_you_mean
 
 DOT = re.compile(r"`[^`]*`|'[^']*'|\"[^\"]*\"|(?P<dot>(?<![\w.)\]])\.(?![\w.]))")
-REMOVED = re.compile(r"-\s*(?:`([^`]+)`|([^\W\d]\w*)(?![\w.(]))")
+REMOVED = re.compile(r"-\s*(?:`([^`]+)`|([^\W\d]\w*)(?![\w.(]))|`[^`]*`|'[^']*'|\"[^\"]*\"")
 
 
 def updated(parsed: Parsed, change: str, names: Iterable[str] = ()) -> Parsed:
@@ -103,6 +103,6 @@ def _refuse_unknown_removals(parsed: Parsed, right: str) -> None:
     for hit in REMOVED.finditer(right):
         name = hit[1] or hit[2]
         before = right[: hit.start()]
-        if before.count("(") == before.count(")") and name not in known:
+        if name and before.count("(") == before.count(")") and name not in known:
             labels = [term.label for term in parsed.terms if term.factors]
             raise UnknownNameError(f"The formula has no term {name!r} to remove. {did_you_mean(name, labels)}")

@@ -8,8 +8,8 @@ Probability    row i was drawn with chance 1/w_i prob_weights=   sandwich covari
 from __future__ import annotations
 
 from abc import ABC
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -17,11 +17,19 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Weights(ABC):
-    """Weights of the rows used, trials of a grouped binomial multiplied in."""
+    """Weights of the rows used, trials of a grouped binomial multiplied in.
+
+    `trials` are those of a cbind that has weights besides: a row then counts values / trials times in the likelihood.
+    """
 
     values: Tensor  # (rows,) float64
     label: str
+    trials: Tensor | None = None
     meaning: ClassVar[str]
+
+    def where(self, kept: Tensor) -> Self:
+        """Those of the rows where `kept` is True."""
+        return replace(self, values=self.values[kept], trials=None if self.trials is None else self.trials[kept])
 
     def count(self) -> float:
         """n: how many observations the rows stand for. Rows of zero weight stand for none."""

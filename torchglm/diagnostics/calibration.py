@@ -9,6 +9,8 @@ from torchglm.diagnostics.rows import Rows, used_rows
 from torchglm.errors import OptionError
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.record import Record
+from torchglm.inference.wald import check_level
+from torchglm.numerics.weighted_quantiles import quantiles
 
 
 def check_groups(groups: object) -> int:
@@ -30,18 +32,6 @@ def group_of(rows: Rows, counts: np.ndarray, groups: int) -> np.ndarray:
     return np.clip(np.searchsorted(breaks, rows.mu, side="left") - 1, 0, max(len(breaks) - 2, 0))
 
 
-def quantiles(values: np.ndarray, counts: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """R's quantiles of type 7 of values that stand there `counts` times each."""
-    order = np.argsort(values, kind="stable")
-    ordered, total = values[order], np.cumsum(counts[order])
-    place = (total[-1] - 1.0) * probs
-    below = np.floor(place)
-    low, high = (
-        ordered[np.minimum(np.searchsorted(total, k, side="right"), len(total) - 1)] for k in (below, below + 1)
-    )
-    return low + (place - below) * (high - low)
-
-
 def calibration_curve(record: Record, estimate: Estimate, groups: int, level: float) -> pd.DataFrame:
     """A row a group of fitted means, from the lowest: n, predicted, observed, std.error, lower, upper.
 
@@ -51,8 +41,7 @@ def calibration_curve(record: Record, estimate: Estimate, groups: int, level: fl
     """
     from scipy import special
 
-    if not 0.0 < level < 1.0:
-        raise OptionError(f"level= lies between 0 and 1, as 0.95; got {level!r}.")
+    check_level(level)
     rows, phi = used_rows(estimate), record.numbers.phi
     w = rows.w * rows.copies
     counts = w if estimate.family.kernel.name == "binomial" else rows.copies

@@ -23,7 +23,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -194,12 +193,8 @@ class Influence:
         return asked
 
     def _frame(self, table: Tensor, names: list[str]) -> pd.DataFrame:
-        prepared = self.estimate.prepared
-        full = table.numpy()
-        if prepared.rows is not None:
-            full = np.full((len(prepared.rows), len(names)), np.nan)
-            full[prepared.rows] = table.numpy()
-        return pd.DataFrame(full, index=prepared.index, columns=pd.Index(names))
+        full = self.estimate.rows(table).numpy()
+        return pd.DataFrame(full, index=self.estimate.prepared.index, columns=pd.Index(names))
 
     def summary_frame(self, coefficients: Sequence[str] | None = None) -> pd.DataFrame:
         """leverage, rstandard, rstudent, cooks_distance, dffits, cov_ratio, is_influential, and dfbetas as dfb_NAME.

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -33,12 +32,9 @@ def partial_residuals(estimate: Estimate, terms: str | Sequence[str] | None = No
     for label in asked:
         if label not in known:
             raise UnknownNameError(f"The formula has no term {label!r}. {did_you_mean(label, known)}")
-    working = residuals(estimate, "working").cpu().numpy()
-    shape = (len(prepared.index), len(asked))
-    table = np.full(shape, np.nan)
-    rows = slice(None) if prepared.rows is None else prepared.rows
-    table[rows] = contributions(estimate, [known[label] for label in asked]).cpu().numpy()
-    return pd.DataFrame(table + working[:, None], index=prepared.index, columns=pd.Index(asked))
+    working = residuals(estimate, "working").cpu()
+    table = estimate.rows(contributions(estimate, [known[label] for label in asked])).cpu() + working[:, None]
+    return pd.DataFrame(table.numpy(), index=prepared.index, columns=pd.Index(asked))
 
 
 def contributions(estimate: Estimate, groups: Sequence[Sequence[str]]) -> Tensor:

@@ -12,44 +12,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchglm.design.weights import Frequency
+from torchglm.diagnostics.distribution import fitted_distribution, row_weights
 from torchglm.diagnostics.residuals import rows_of
-from torchglm.errors import OptionError
 from torchglm.inference.estimate import Estimate
-from torchglm.inference.prediction.interval import DISTRIBUTIONS, WHOLE
+from torchglm.inference.prediction.distribution import WHOLE
+from torchglm.numerics.seeds import check_seed
 
 
 def quantile_residuals(estimate: Estimate, phi: float, seed: int) -> Tensor:
     """(rows of the data,) residuals, NaN where a row was dropped. The same seed gives the same numbers.
 
-    Raises: OptionError for a family that is no distribution, and for precision weights of a count, which is none.
+    Raises: OptionError for a family that is no distribution, for precision weights of a count, and on phi = 0.
     """
     from scipy import special
 
-    family = estimate.family
-    if family.name not in DISTRIBUTIONS:
-        raise OptionError(f"Quantile residuals need a distribution; the {family.name} family has none.")
+    law, name = fitted_distribution(estimate, phi), estimate.family.name
     y = rows_of(estimate, lambda model, block, z, w: block.y).cpu().numpy()
-    mu = rows_of(estimate, lambda model, block, z, w: model.mean(z)).cpu().numpy()
-    w = rows_of(estimate, lambda model, block, z, w: w.clone()).cpu().numpy()
-    if isinstance(estimate.prepared.weights, Frequency):
-        w = np.where(np.isnan(w), w, 1.0)
-    if family.name in ("poisson", "negative_binomial") and bool((w[~np.isnan(w)] != 1.0).any()):
-        raise OptionError(f"A {family.name} count with precision weights has no distribution: give freq_weights=.")
-    if family.name == "binomial":
-        successes = np.round(w * y)
-        below, at = (binomial_cdf(k, w, mu) for k in (successes - 1.0, successes))
-    else:
-        cdf = DISTRIBUTIONS[family.name]
-        at = cdf(y, mu, phi / w, family)  # type: ignore[arg-type]
-        below = np.where(y >= 1.0, cdf(np.maximum(y - 1.0, 0.0), mu, phi, family), 0.0) if family.name in WHOLE else at
-    drawn = below + np.random.default_rng(seed).random(len(y)) * (at - below)
+    if name == "binomial":
+        y = np.round(row_weights(estimate).numpy() * y)
+    at = law.cdf(y)
+    below = law.cdf(y - 1.0) if name in WHOLE else at
+    drawn = below + np.random.default_rng(check_seed(seed)).random(len(y)) * (at - below)
     return torch.from_numpy(special.ndtri(drawn))
-
-
-def binomial_cdf(k: np.ndarray, trials: np.ndarray, chance: np.ndarray) -> np.ndarray:
-    """P(successes <= k), by the regularised incomplete beta function."""
-    from scipy import special
-
-    inside = special.betainc(np.where(k < trials, trials - k, 1.0), np.maximum(k, 0.0) + 1.0, 1.0 - chance)
-    return np.where(k < 0, 0.0, np.where(k >= trials, 1.0, inside))

@@ -12,6 +12,8 @@ so the program runs in the null space of the others.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,12 +22,15 @@ from torchglm.design.block import Block
 from torchglm.inference.estimate import Estimate
 from torchglm.numerics.sums import Sums
 from torchglm.objective.curvature import assemble
+from torchglm.objective.joint import assemble_all, curvature_sums
 
 SUSPICIOUS = 30.0  # standard errors per unit of a column, in link units, that ordinary data do not have
 DECIDED = 1e-6  # a row of information below this is at its end
 NULL = 1e-9  # relative eigenvalue below which rows leave a direction free
 VISIBLE = 1e-6  # share of the longest component of a direction
 LARGEST = 3_000  # coefficients
+REACH = 100.0  # link units, on average over rows, that a direction is followed: a finite maximum lies long before
+FOLLOWED = 1e-3  # share of the longest component below which a coefficient stays where it is
 LOOKED_AT = 4_096  # rows, for the scale of the columns
 
 
@@ -44,6 +49,64 @@ def infinite_coefficients(estimate: Estimate, names: tuple[str, ...]) -> dict[st
     if estimate.solution.status.converged:
         direction = _last_direction(estimate)
     return {name: "+" if d > 0 else "-" for name, d in zip(names, direction.tolist(), strict=True) if d != 0.0}
+
+
+def diverging_coefficients(estimate: Estimate, names: tuple[str, ...]) -> dict[str, str]:
+    """The coefficients of several linear predictors that go to infinity -> "+" or "-"; empty where none does.
+
+    No program looks for a direction here: that of the search is followed `REACH` units, and where the likelihood does
+    not fall on the way, no finite maximum has been passed.
+    """
+    layout = estimate.layout
+    lost = bool((estimate.undetermined & ~estimate.aliased).any())
+    if layout.width > LARGEST or not (lost or _is_suspicious(estimate)):
+        return {}
+    lengths = _unit_lengths(estimate)
+    step = _unseen_direction(estimate, lengths) if lost else estimate.solution.point.step
+    moved = (layout.to_user(step).cpu() * lengths).masked_fill(estimate.aliased, 0.0)
+    pace = _pace(estimate, step)
+    if not 0.0 < pace < math.inf:
+        return {}
+    theta = estimate.solution.theta
+    at, ahead = estimate.objective.values(torch.stack([theta, theta + (REACH / pace) * step], 1)).tolist()
+    if not ahead <= at + 1e-9 * max(abs(at), 1.0):
+        return {}
+    share = moved / moved.abs().max()
+    return {name: "+" if s > 0 else "-" for name, s in zip(names, share.tolist(), strict=True) if abs(s) > FOLLOWED}
+
+
+def _pace(estimate: Estimate, step: Tensor) -> float:
+    """How far a step moves the linear predictors: the root mean square over rows."""
+    objective = estimate.objective
+    raw = objective.raw(step)
+
+    def row_sums(block: Block) -> Sums:
+        moved = [columns.matvec(coef).square().sum() for columns, coef in zip(block.columns, raw, strict=True)]
+        return Sums({"squares": torch.stack(moved).sum(), "n": moved[0].new_tensor(float(block.rows))})
+
+    sums = objective.design.sum(row_sums)
+    return math.sqrt(float(sums["squares"]) / float(sums["n"]))
+
+
+def _unseen_direction(estimate: Estimate, lengths: Tensor) -> Tensor:
+    """(p,) inner order: downhill among the directions of which the information at theta has lost sight.
+
+    Classes that are told apart from one other alone lose it together, so that no single coefficient shows it.
+    """
+    objective, theta = estimate.objective, estimate.solution.theta
+    raw = objective.raw(theta)
+
+    def row_sums(block: Block) -> Sums:
+        terms = objective.likelihood.expand(block.y, objective.predictors(block, raw), information="observed")
+        return Sums(curvature_sums(block, terms.curvature))
+
+    scale = 1.0 / lengths[estimate.layout.positions].to(theta.device)
+    free = ~estimate.aliased[estimate.layout.positions].to(theta.device)
+    scale = torch.where(free, scale, 0.0)
+    information = assemble_all(objective.design.columns, objective.design.sum(row_sums))
+    values, vectors = torch.linalg.eigh(information * scale[:, None] * scale[None, :])
+    unseen = vectors[:, values < NULL * float(values.max())] * free[:, None]
+    return -scale * (unseen @ (unseen.T @ (scale * objective.slope(theta).gradient)))
 
 
 def _last_direction(estimate: Estimate) -> Tensor:
@@ -68,22 +131,26 @@ def _is_suspicious(estimate: Estimate) -> bool:
 def _unit_lengths(estimate: Estimate) -> Tensor:
     """(p,) root mean square of each column where it is not zero, from a few thousand rows; 1 where all are zero."""
     design = estimate.objective.design
-    columns = design.columns[0]
 
     def row_sums(block: Block) -> Sums:
-        ones = torch.ones_like(block.y)
-        dense = block.columns[0].dense
-        nonzero = block.y.new_zeros(0) if dense is None else (dense != 0).sum(1)
-        return Sums({"squares": block.columns[0].squares(ones), "nonzero": nonzero.to(torch.float64)})
+        ones = block.y.new_ones(block.rows)
+        parts = {}
+        for k, rows in enumerate(block.columns):
+            nonzero = block.y.new_zeros(0) if rows.dense is None else (rows.dense != 0).sum(1)
+            parts |= {f"squares {k}": rows.squares(ones), f"nonzero {k}": nonzero.to(torch.float64)}
+        return Sums(parts)
 
     rows = design if design.n <= LOOKED_AT else design.sample(LOOKED_AT)
     sums = rows.sum(row_sums)
-    squares = columns.collapse_squares(sums["squares"])
-    start, stop = columns.widths[0], columns.widths[0] + columns.widths[1]
-    lengths = torch.ones_like(squares)
-    dense = squares[start:stop] / sums["nonzero"].clamp(min=1.0)[: stop - start]
-    lengths[start:stop] = torch.where(dense > 0, dense.sqrt(), 1.0)
-    return lengths[estimate.layout.order].cpu()
+    each = []
+    for k, columns in enumerate(design.columns):
+        squares = columns.collapse_squares(sums[f"squares {k}"])
+        start, stop = columns.widths[0], columns.widths[0] + columns.widths[1]
+        lengths = torch.ones_like(squares)
+        dense = squares[start:stop] / sums[f"nonzero {k}"].clamp(min=1.0)[: stop - start]
+        lengths[start:stop] = torch.where(dense > 0, dense.sqrt(), 1.0)
+        each.append(lengths)
+    return torch.cat(each)[estimate.layout.order].cpu()
 
 
 def recession(estimate: Estimate) -> Tensor | None:

@@ -144,7 +144,8 @@ class Family(ABC):
         """The mean at eta; NaN where link and family leave none, as below zero of a gamma's inverse link."""
         mu = self.link.inverse(eta)
         inside = self.link.eta_domain.closure().contains(eta) & self.mean_domain.closure().contains(mu)
-        return torch.where(inside, mu, torch.nan)
+        overflown = torch.isinf(mu) & self.link.eta_domain.contains(eta)  # exp(710) is infinite, not undefined
+        return torch.where(inside | overflown, mu, torch.nan)
 
     def with_link(self, link: str | Link | type[Link]) -> Self:
         """The same family with another link."""

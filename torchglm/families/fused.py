@@ -47,6 +47,7 @@ class Rows(NamedTuple):
 
 
 RowFunction = Callable[[Any, Tensor, Tensor, Order], Rows]
+RowStep = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # (y, eta) -> gradient, curvature
 DevianceFunction = Callable[[Any, Tensor, Tensor], Tensor]
 F = TypeVar("F")
 
@@ -79,6 +80,7 @@ class Pairs(Generic[F]):
 
 
 fused: Pairs[RowFunction] = Pairs()
+fused_step: Pairs[RowStep] = Pairs()  # gradient and expected curvature alone, where nll costs as much as both
 fused_deviance: Pairs[DevianceFunction] = Pairs()
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchglm.families.exponential import Binomial
-from torchglm.families.fused import INF, Order, Rows, fused, fused_deviance
+from torchglm.families.fused import INF, Order, Rows, fused, fused_deviance, fused_step
 from torchglm.families.link import Bends, Tails, UnitLink
 from torchglm.families.links import Log, Logit
 from torchglm.numerics.special import blend, kl_div, log1mexp, softplus
@@ -25,6 +25,13 @@ def binomial_logit(family: Binomial, y: Tensor, eta: Tensor, order: Order) -> Ro
     mu, nu = torch.sigmoid(eta), torch.sigmoid(-eta)
     curvature = mu * nu if order > Order.SLOPE else None
     return Rows(nll, torch.lerp(mu, nu.neg_(), y), curvature)
+
+
+@fused_step(Binomial, Logit)
+def binomial_logit_step(y: Tensor, eta: Tensor) -> tuple[Tensor, Tensor]:
+    """mu - y and mu (1 - mu), good to the rounding of one."""
+    mu = torch.sigmoid(eta)
+    return mu - y, torch.addcmul(mu, mu, mu, value=-1.0)
 
 
 @fused(Binomial, UnitLink)

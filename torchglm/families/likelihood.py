@@ -92,3 +92,8 @@ class Likelihood(ABC):
                 for column in gradient.unbind(1)
             ]
         return RowTerms(nll.detach(), gradient.detach(), torch.stack(rows, dim=1))
+
+    def step(self, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient and curvature as `expand` has them, good to the rounding of one, where nll is not needed."""
+        terms = self.expand(y, z)
+        return terms.gradient, terms.curvature

@@ -112,6 +112,7 @@ class UnitLink(Link):
     """
 
     domain: ClassVar[Interval] = UNIT
+    log_concave: ClassVar[bool] = False  # both log mu and log(1 - mu) in eta: then curvatures are never negative
 
     @abstractmethod
     def log_inverse(self, eta: Tensor) -> Tensor:

@@ -12,7 +12,17 @@ from torch import Tensor
 from torchglm.errors import OptionError
 from torchglm.families import fused_binomial as _fused_binomial  # noqa: F401  (registers its pairs)
 from torchglm.families.family import Family
-from torchglm.families.fused import INF, DevianceFunction, Order, RowFunction, Rows, fused, fused_deviance
+from torchglm.families.fused import (
+    INF,
+    DevianceFunction,
+    Order,
+    RowFunction,
+    Rows,
+    RowStep,
+    fused,
+    fused_deviance,
+    fused_step,
+)
 from torchglm.families.likelihood import Information, Likelihood, RowTerms
 
 ORDERS = {"expected": Order.EXPECTED, "observed": Order.OBSERVED}
@@ -54,6 +64,12 @@ class MeanModel(Likelihood):
         assert curvature is not None
         return RowTerms(nll, gradient.unsqueeze(1), curvature.view(-1, 1, 1))
 
+    def step(self, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        if self._step is None:
+            return super().step(y, z)
+        gradient, curvature = self._step(y, z.select(1, 0))
+        return gradient.unsqueeze(1), curvature.view(-1, 1, 1)
+
     def mean(self, z: Tensor) -> Tensor:
         return self.family.link.inverse(z.select(1, 0))
 
@@ -67,6 +83,10 @@ class MeanModel(Likelihood):
     @cached_property
     def _rows(self) -> RowFunction:
         return fused.find(self.family.kernel) or chain
+
+    @cached_property
+    def _step(self) -> RowStep | None:
+        return fused_step.find(self.family.kernel)
 
     @cached_property
     def _deviance(self) -> DevianceFunction:

@@ -16,6 +16,7 @@ from torchglm.families.exponential import Gamma, Gaussian, InverseGaussian, Pois
 from torchglm.families.family import Family, weight_or_one
 from torchglm.families.link import POSITIVE, Interval, Link
 from torchglm.families.links import Log
+from torchglm.numerics.compound import compound_sum
 from torchglm.numerics.special import standard_gamma
 
 NAMED: dict[float, type[Family]] = {0.0: Gaussian, 1.0: Poisson, 2.0: Gamma, 3.0: InverseGaussian}
@@ -23,7 +24,11 @@ NAMED: dict[float, type[Family]] = {0.0: Gaussian, 1.0: Poisson, 2.0: Gamma, 3.0
 
 @dataclass(frozen=True)
 class Tweedie(Family, name="tweedie"):
-    """V(mu) = mu^power. No power strictly between 0 and 1 belongs to a distribution."""
+    """V(mu) = mu^power. No power strictly between 0 and 1 belongs to a distribution.
+
+    phi  the dispersion that log-likelihoods are taken at, for powers between 1 and 2; without it there are none, as in
+         R. tweedie() estimates it. The dispersion of standard errors is another matter, see glm(dispersion=).
+    """
 
     ends: ClassVar[tuple[float, ...]] = (0.0,)
     default_link: ClassVar[type[Link]] = Log
@@ -31,11 +36,19 @@ class Tweedie(Family, name="tweedie"):
     support: ClassVar[str] = "non-negative (positive for a power of 2 or more)"
 
     power: float = field(default=1.5, kw_only=True)
+    phi: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.power) or (self.power < 1.0 and self.power != 0.0):
             raise OptionError(f"Tweedie(power=...) takes 0 or a number from 1 upward; got {self.power!r}.")
+        if self.phi is not None and not (1.0 < self.power < 2.0 and math.isfinite(self.phi) and self.phi > 0.0):
+            raise OptionError(f"Tweedie(phi=...) takes a positive number, with a power between 1 and 2; got {self!r}.")
         object.__setattr__(self, "mean_domain", NAMED.get(self.power, Poisson).mean_domain)
+
+    @property
+    def has_likelihood(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether phi is known."""
+        return self.phi is not None
 
     @cached_property
     def kernel(self) -> Family:
@@ -91,7 +104,22 @@ class Tweedie(Family, name="tweedie"):
     def log_prob(self, y: Tensor, mu: Tensor, phi: float | Tensor = 1.0, w: Tensor | None = None) -> Tensor:
         if self.kernel is not self:
             return self.kernel.log_prob(y, mu, phi, w)
-        raise OptionError(f"The density of Tweedie(power={self.power:g}) has no closed form.")
+        if self.power > 2.0:
+            raise OptionError(f"Tweedie(power={self.power:g}) has no density here; powers from 1 to 2, and 3, have.")
+        dispersion = torch.as_tensor(phi, dtype=y.dtype, device=y.device) / weight_or_one(w, y)
+        return self._own(y, dispersion.expand_as(y)) - 0.5 * self.unit_deviance(y, mu) / dispersion
+
+    def saturated(self, y: Tensor, w: Tensor) -> Tensor:
+        return torch.zeros_like(y) if self.phi is None else self._own(y, self.phi / w)
+
+    def log_likelihood(self, deviance: float, n: int, sum_w: float, saturated: float) -> float:
+        return math.nan if self.phi is None else saturated - 0.5 * deviance / self.phi
+
+    def _own(self, y: Tensor, dispersion: Tensor) -> Tensor:
+        """The log density at mu = y: the probability of a zero is all deviance."""
+        out, positive = torch.zeros_like(y), y > 0
+        out[positive] = compound_sum(y[positive], dispersion[positive], self.power).value
+        return out
 
     def sample(
         self, mu: Tensor, phi: float | Tensor = 1.0, generator: torch.Generator | None = None, w: Tensor | None = None

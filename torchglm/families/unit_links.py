@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,6 +23,8 @@ SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 @dataclass(frozen=True)
 class Logit(UnitLink, name="logit"):
     """eta = log(mu / (1 - mu))."""
+
+    log_concave: ClassVar[bool] = True
 
     def link(self, mu: Tensor) -> Tensor:
         return torch.logit(mu)
@@ -56,6 +59,8 @@ class Logit(UnitLink, name="logit"):
 @dataclass(frozen=True)
 class Probit(UnitLink, name="probit"):
     """eta = the standard normal quantile of mu."""
+
+    log_concave: ClassVar[bool] = True
 
     def link(self, mu: Tensor) -> Tensor:
         return torch.special.ndtri(mu)
@@ -114,6 +119,8 @@ def _hazard_excess(hazard: Tensor, x: Tensor) -> Tensor:
 class CLogLog(UnitLink, name="cloglog"):
     """eta = log(-log(1 - mu))."""
 
+    log_concave: ClassVar[bool] = True
+
     def link(self, mu: Tensor) -> Tensor:
         return torch.log(-torch.log1p(-mu))
 
@@ -162,6 +169,8 @@ def _finite_exp(eta: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class LogLog(UnitLink, name="loglog"):
     """eta = -log(-log mu): the complementary log-log link of 1 - mu, mirrored."""
+
+    log_concave: ClassVar[bool] = True
 
     def link(self, mu: Tensor) -> Tensor:
         return -torch.log(-torch.log(mu))

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchglm.design.block import Block
 from torchglm.inference.estimate import Estimate
 from torchglm.numerics.sums import Sums
-from torchglm.objective.curvature import assemble
+from torchglm.objective.joint import assemble_all, curvature_sums
 
 VISIBLE = 1e-6  # a share of a spanning column below it is rounding
 
@@ -25,12 +25,7 @@ def partners(estimate: Estimate, names: tuple[str, ...]) -> dict[str, list[str]]
 def combinations(estimate: Estimate) -> tuple[Tensor, Tensor]:
     """The places (m,) of the aliased columns, and (p, m) what each is of the kept columns before it: one pass."""
     aliased = estimate.aliased
-    design = estimate.objective.design
-
-    def row_sums(block: Block) -> Sums:
-        return Sums(block.columns[0].gram(torch.ones_like(block.y), block.scratch[0]))
-
-    gram = estimate.layout.meat_to_user(assemble(design.columns[0], design.sum(row_sums))).cpu()
+    gram = estimate.layout.meat_to_user(_gram(estimate)).cpu()
     lengths = gram.diagonal().sqrt()
     lengths = torch.where(lengths > 0, lengths, 1.0)
     gram = gram / lengths[:, None] / lengths[None, :]
@@ -41,3 +36,17 @@ def combinations(estimate: Estimate) -> tuple[Tensor, Tensor]:
         share = torch.linalg.lstsq(gram[before][:, before], gram[before, j, None], driver="gelsd").solution[:, 0]
         shares[before, at] = torch.where(share.abs() > VISIBLE, share, 0.0) * lengths[j] / lengths[before]
     return places, shares
+
+
+def _gram(estimate: Estimate) -> Tensor:
+    """(p, p) X'X, inner order; of several predictors the information, in which they meet."""
+    objective = estimate.objective
+    raw = objective.raw(estimate.informative_theta)
+
+    def row_sums(block: Block) -> Sums:
+        if len(block.columns) == 1:
+            return Sums(block.columns[0].gram(block.y.new_ones(block.rows), block.scratch[0]))
+        terms = objective.likelihood.expand(block.y, objective.predictors(block, raw), information="observed")
+        return Sums(curvature_sums(block, terms.curvature))
+
+    return assemble_all(objective.design.columns, objective.design.sum(row_sums))

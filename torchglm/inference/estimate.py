@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from torchglm.design.prepare import Prepared
-from torchglm.errors import DataError
+from torchglm.errors import DataError, OptionError
 from torchglm.families.family import Family
+from torchglm.families.likelihood import Information
 from torchglm.inference.totals import Totals, null_totals, totals
 from torchglm.numerics.linalg import Factored
 from torchglm.objective.layout import Layout
@@ -42,10 +43,25 @@ class Estimate:
         """(p,) True where a coefficient is not defined, because earlier columns span its own."""
         return self.curvature.aliased[self.layout.order].cpu()
 
+    @property
+    def undetermined(self) -> Tensor:
+        """(p,) True where the information at theta says nothing of a coefficient: aliased, or gone to infinity."""
+        return self.aliased
+
+    @property
+    def informative_theta(self) -> Tensor:
+        """(p,) coefficients, inner order, at which the information tells which columns are spanned by others."""
+        return self.solution.theta
+
     @cached_property
     def theta(self) -> Tensor:
         """(p,) coefficients, NaN where aliased."""
         return self.layout.to_user(self.solution.theta).cpu().masked_fill(self.aliased, math.nan)
+
+    @property
+    def information(self) -> Information:
+        """Which information `curvature` is."""
+        return "expected"
 
     @property
     def curvature(self) -> Factored:
@@ -99,8 +115,8 @@ class Estimate:
     def unscaled_covariance(self) -> Tensor:
         """(p, p) inverse expected information at phi = 1, formula's order, NaN where aliased."""
         inverse = self.layout.covariance_to_user(self.curvature.inverse()).cpu()
-        inverse[self.aliased, :] = math.nan
-        inverse[:, self.aliased] = math.nan
+        inverse[self.undetermined, :] = math.nan
+        inverse[:, self.undetermined] = math.nan
         return inverse
 
     @cached_property
@@ -110,13 +126,23 @@ class Estimate:
         variances = self.curvature.inverse_diagonal()[layout.order]
         for place, direction in layout.shifted_constants():
             variances[place] = direction.dot(self.curvature.solve(direction))
-        return variances.cpu().masked_fill(self.aliased, math.nan)
+        return variances.cpu().masked_fill(self.undetermined, math.nan)
 
     def rows(self, values: Tensor) -> Tensor:
-        """One value a row used -> one a row of the data, NaN where a row was dropped."""
+        """(rows used, ...) -> (rows of the data, ...), NaN where a row was dropped."""
         kept = self.prepared.rows
         if kept is None:
             return values
-        out = torch.full((len(kept),), math.nan, dtype=torch.float64)
+        out = torch.full((len(kept), *values.shape[1:]), math.nan, dtype=torch.float64)
         out[torch.from_numpy(kept)] = values.cpu()
         return out
+
+
+def with_data(estimate: Estimate | None, asked: str) -> Estimate:
+    """The estimate of a fit, where it has its data.
+
+    Raises: OptionError, which says what was asked for.
+    """
+    if estimate is None:
+        raise OptionError(f"{asked} refits the model, and this fit was loaded without its data.")
+    return estimate

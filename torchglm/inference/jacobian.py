@@ -9,13 +9,15 @@ so that its average over rows is sum_k X_k' (w a_k) / sum w: one product a setti
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from torchglm.design.columns import Columns, RowColumns
-from torchglm.inference.rows import STRETCH
+from torchglm.inference.setting import STRETCH, Setting
+from torchglm.inference.wald import errors_of
 
 LARGEST_MATRIX = 4_000_000  # entries of the rows written out at a time
 
@@ -56,21 +58,34 @@ class Jacobian:
 
     def errors(self, covariance: Tensor) -> Tensor:
         """(rows,) standard errors: sqrt(g' V g) of each row's derivative g."""
-        rows = len(self.factors[0])
-        size = max(1, LARGEST_MATRIX // max(self.width, 1))
-        out = torch.empty(rows, dtype=torch.float64)
-        for start in range(0, rows, size):
-            stop = min(start + size, rows)
-            g = torch.zeros(stop - start, self.width, dtype=torch.float64)
-            for columns, factor in zip(self.columns, self.factors, strict=True):
-                g[:, columns.positions] += _stretch(columns, start, stop).model_matrix() * factor[start:stop, None]
-            out[start:stop] = errors_of(g, covariance)
+        out = torch.empty(len(self.factors[0]), dtype=torch.float64)
+        for start, stop in self._stretches():
+            out[start:stop] = errors_of(self._written(start, stop), covariance)
+        return out
+
+    def combined(self, weights: Tensor) -> Tensor:
+        """(m, p) the derivatives of combinations of the values: `weights` (m, rows)."""
+        out = torch.zeros(len(weights), self.width, dtype=torch.float64)
+        for start, stop in self._stretches():
+            out += weights[:, start:stop] @ self._written(start, stop)
+        return out
+
+    def _stretches(self) -> Iterator[tuple[int, int]]:
+        rows, size = len(self.factors[0]), max(1, LARGEST_MATRIX // max(self.width, 1))
+        yield from ((start, min(start + size, rows)) for start in range(0, rows, size))
+
+    def _written(self, start: int, stop: int) -> Tensor:
+        """(rows, p) the derivatives of a stretch."""
+        out = torch.zeros(stop - start, self.width, dtype=torch.float64)
+        for columns, factor in zip(self.columns, self.factors, strict=True):
+            out[:, columns.positions] += _stretch(columns, start, stop).model_matrix() * factor[start:stop, None]
         return out
 
 
-def errors_of(derivatives: Tensor, covariance: Tensor) -> Tensor:
-    """(m,) sqrt(g' V g) of each row g of (m, p) derivatives."""
-    return ((derivatives @ covariance) * derivatives).sum(1).clamp(min=0.0).sqrt()
+def eta_errors(setting: Setting, covariance: Tensor) -> Tensor:
+    """(rows,) standard errors of eta."""
+    ones = torch.ones(setting.rows, dtype=torch.float64)
+    return Jacobian((setting.columns,), (ones,), len(covariance)).errors(covariance)
 
 
 def _stretch(columns: Columns, start: int, stop: int) -> RowColumns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from torchglm.design.extras import Extra
 from torchglm.design.schema import Schema
+from torchglm.design.terms import Factor
 from torchglm.families.family import Family
 from torchglm.inference.totals import Totals
 
@@ -43,7 +44,9 @@ class Facts:
     reference_df: float | None  # tests refer to the t of so many degrees of freedom; None: to the normal
     data_name: str = ""
     coefficient_dfs: tuple[float, ...] | None = None  # each coefficient's own, where they have one
+    estimated: dict[str, tuple[float, float]] = field(default_factory=dict)  # beside theta: name -> value, its se
     penalty_note: str | None = None
+    notes: tuple[str, ...] = ()  # what else a summary says below its table
     half_logdet: float | None = None  # of the expected information, where the penalised likelihood is + 1/2 log det
 
 
@@ -98,6 +101,32 @@ class Record:
         return self.schema.names
 
     @property
+    def extras(self) -> tuple[Extra, ...]:
+        """What is added to the linear predictor: the offsets, and the exposure."""
+        return (*self.offsets, *(() if self.exposure is None else (self.exposure,)))
+
+    @property
+    def offset_factors(self) -> list[Factor]:
+        """What those evaluate; nothing of an array."""
+        return [extra.factor for extra in self.extras if extra.factor is not None]
+
+    @property
+    def factors(self) -> list[Factor]:
+        """What rows are evaluated by: the factors of the terms, then those of the offset."""
+        return [*self.schema.parsed.factors, *self.offset_factors]
+
+    @property
+    def null_rank(self) -> int:
+        """The coefficients of the model without terms: one where the formula has an intercept."""
+        return int(self.schema.has_intercept)
+
+    def refuse_several(self, what: str) -> None:
+        """Nothing, for a model of one linear predictor.
+
+        Raises: OptionError for one of several, naming `what` was asked for.
+        """
+
+    @property
     def df_resid(self) -> float:
         """n - rank."""
         return self.facts.n - self.facts.rank
@@ -116,6 +145,11 @@ class Record:
     def standard_errors(self) -> Tensor:
         """(p,) NaN where aliased."""
         return self.numbers.variances.clamp(min=0.0).sqrt()
+
+    @cached_property
+    def defined_theta(self) -> Tensor:
+        """(p,) zero where aliased: such a coefficient counts as dropped."""
+        return self.numbers.theta.nan_to_num(nan=0.0)
 
     @property
     def defined_covariance(self) -> Tensor:
@@ -141,8 +175,9 @@ class Record:
 
     @property
     def counted_parameters(self) -> int:
-        """The parameters that AIC counts: coefficients, and the dispersion where its estimate is in the likelihood."""
-        return self.facts.rank + int(self.family.counts_dispersion)
+        """The parameters that AIC counts: coefficients, what is estimated beside them, and the dispersion where its
+        estimate is in the likelihood."""
+        return self.facts.rank + int(self.family.counts_dispersion) + len(self.facts.estimated)
 
 
 @dataclass(frozen=True)

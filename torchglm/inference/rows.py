@@ -1,4 +1,4 @@
-"""The rows that effects are averaged over, and the same rows with one of their variables changed."""
+"""Complete rows of a table evaluated under a fit, and the same rows with some of their variables changed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from torchglm.design.columns import Columns
 from torchglm.design.environment import DataColumns, names_in
 from torchglm.design.extras import Extra, read_extra
-from torchglm.design.learn import apply, raw_missing
+from torchglm.design.learn import apply, complete_rows
 from torchglm.design.numbers import row_label
 from torchglm.design.prepare import log_exposure, new_offset
 from torchglm.design.schema import Values
@@ -25,31 +24,11 @@ from torchglm.design.weights import Frequency, Probability, first_bad_weight
 from torchglm.errors import DataError, OptionError, WeightError
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.record import Record
-
-STRETCH = 65_536  # rows gathered at a time
-
-
-@dataclass(frozen=True)
-class Setting:
-    """The columns and the offset of some rows, as their variables are set."""
-
-    columns: Columns
-    offset: Tensor | None
-    rows: int
-
-    def eta(self, theta: Tensor) -> Tensor:
-        """(rows,) the linear predictor; theta in the formula's order, without NaN."""
-        raw = self.columns.expand(theta[self.columns.positions])
-        out = torch.zeros(self.rows, dtype=torch.float64) if self.offset is None else self.offset.clone()
-        scratch = torch.empty(self.columns.dense.width, min(STRETCH, self.rows), dtype=torch.float64)
-        for start in range(0, self.rows, STRETCH):
-            stop = min(start + STRETCH, self.rows)
-            out[start:stop] += self.columns.rows(start, stop, scratch).matvec(raw)
-        return out
+from torchglm.inference.setting import Setting
 
 
 @dataclass(frozen=True)
-class EffectRows:
+class EvaluatedRows:
     """Complete rows of a table, evaluated under a fit.
 
     kept     (rows of the table,) True where complete; None for all
@@ -71,7 +50,7 @@ class EffectRows:
     @cached_property
     def theta(self) -> Tensor:
         """(p,) coefficients; an aliased one counts as dropped."""
-        return self.record.numbers.theta.nan_to_num(nan=0.0)
+        return self.record.defined_theta
 
     def column(self, name: str) -> pd.Series:
         """A column of the table over the complete rows.
@@ -91,7 +70,7 @@ class EffectRows:
         """The rows as they are."""
         return Setting(self.record.schema.columns(self.values, self.rows), self.offset, self.rows)
 
-    def with_weights(self, given: Any) -> EffectRows:
+    def with_weights(self, given: Any) -> EvaluatedRows:
         """The same rows counting as `given` says: None as they do, False each once, else a column or one value a row.
 
         Raises: WeightError, OptionError, UnknownNameError.
@@ -153,8 +132,8 @@ class EffectRows:
         return replace(self.source, table=_Overlaid(self.source, columns))
 
     def _changed_offset(self, new: Mapping[str, Any], source: Source) -> Tensor | None:
-        record, offset = self.record, self.offset
-        for extra in (*record.offsets, *(() if record.exposure is None else (record.exposure,))):
+        offset = self.offset
+        for extra in self.record.extras:
             if extra.factor is not None and names_in(extra.factor) & new.keys():
                 assert offset is not None
                 offset = offset + self._read(extra, source) - self._read(extra, self.source)
@@ -182,7 +161,7 @@ def _value_at(value: Any, row: int) -> Any:
     return float(value[row]) if isinstance(value, Tensor) else value
 
 
-def rows_of_fit(record: Record, estimate: Estimate | None) -> EffectRows:
+def rows_of_fit(record: Record, estimate: Estimate | None) -> EvaluatedRows:
     """The rows of the fit: frequency and sampling weights count in averages, and rows of zero weight do not.
 
     Raises: OptionError for a fit that was loaded without its data.
@@ -200,10 +179,10 @@ def rows_of_fit(record: Record, estimate: Estimate | None) -> EffectRows:
         else:
             counted = (weight > 0).to(torch.float64)
         weight = None if bool((counted == 1.0).all()) else counted
-    return EffectRows(record, prepared.source, prepared.rows, None if offset is None else offset.cpu(), weight)
+    return EvaluatedRows(record, prepared.source, prepared.rows, None if offset is None else offset.cpu(), weight)
 
 
-def rows_of_data(record: Record, data: Any, given: Mapping[str, Any], what: str = "data=") -> EffectRows:
+def rows_of_data(record: Record, data: Any, given: Mapping[str, Any], what: str = "data=") -> EvaluatedRows:
     """The complete rows of new data; `given` holds offset and exposure where the fit's own were arrays.
 
     `what` is what messages call the data.
@@ -211,15 +190,12 @@ def rows_of_data(record: Record, data: Any, given: Mapping[str, Any], what: str 
     Raises: DataError where there is none; what evaluating the formula raises.
     """
     source = open_source(data)
-    extras = [*record.offsets, *(() if record.exposure is None else (record.exposure,))]
-    needed = [*record.schema.parsed.factors, *(e.factor for e in extras if e.factor is not None)]
-    found = raw_missing(needed, source, None)
-    kept = ~np.logical_or.reduce(list(found.values())) if found else None
+    kept = complete_rows(record.factors, source)
     while True:  # what a transform makes missing is left out, too
         if (source.rows if kept is None else int(kept.sum())) == 0:
             raise DataError(f"{what} has no complete row: something is missing, or not defined there, in each.")
         offset = new_offset(record.offsets, record.exposure, source, kept, record.schema.caller, given)
-        rows = EffectRows(record, source, kept, offset, None)
+        rows = EvaluatedRows(record, source, kept, offset, None)
         _, missing = rows._evaluated(record.schema.parsed.factors, source)
         lost = torch.zeros(rows.rows, dtype=torch.bool) if missing is None else missing
         lost = lost if offset is None else lost | torch.isnan(offset)

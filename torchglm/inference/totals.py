@@ -51,10 +51,7 @@ def totals(objective: Objective, theta: Tensor, family: Family, weights: Weights
         w = torch.ones_like(block.y) if block.weight is None else block.weight
         mu = model.mean(z)
         pearson = (block.y - mu).square_().div_(family.variance(mu))
-        # A row of frequency w is w rows of weight one.
-        saturated = (
-            family.saturated(block.y, torch.ones_like(w)).dot(w) if frequency else family.saturated(block.y, w).sum()
-        )
+        saturated = _saturated(family, block, w, weights)
         sums = {
             "deviance": model.deviance(block.y, z).dot(w),
             "pearson": pearson.nan_to_num_(nan=0.0).dot(w),
@@ -66,6 +63,17 @@ def totals(objective: Objective, theta: Tensor, family: Family, weights: Weights
 
     sums = objective.design.sum(row_sums)
     return Totals(*(float(sums[name]) for name in ("deviance", "pearson", "saturated", "weights", "n")))
+
+
+def _saturated(family: Family, block: Block, w: Tensor, weights: Weights | None) -> Tensor:
+    """The sum of the rows' saturated log likelihoods."""
+    if isinstance(weights, Frequency):  # a row of frequency w is w rows of weight one
+        return family.saturated(block.y, torch.ones_like(w)).dot(w)
+    if weights is None or weights.trials is None:
+        return family.saturated(block.y, w).sum()
+    # As stats::binomial()$aic: the log probability of the successes in the trials, counted weight times.
+    trials = weights.trials[block.start : block.start + block.rows].to(w.device)
+    return family.saturated(block.y, trials).dot(w / trials)
 
 
 def null_totals(objective: Objective, family: Family, prepared: Prepared) -> Totals:

@@ -1,7 +1,7 @@
 """Log gamma functions without the part that cancels.
 
-Likelihoods of counts and shapes are differences of log Gamma whose large parts (Stirling's) cancel on paper. These are the
-small parts alone: at theta = 1e10 a difference of lgamma keeps 5 digits, times theta none.
+Likelihoods of counts and shapes are differences of log Gamma whose large parts (Stirling's) cancel on paper. These
+are the small parts alone: at theta = 1e10 a difference of lgamma keeps 5 digits, times theta none.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -38,6 +39,28 @@ class BatchQuadratic:
     pearson: Tensor
 
 
+class Problems(Protocol):
+    """Problems that are solved together."""
+
+    @property
+    def objective(self) -> Objective:
+        """Whose likelihood and layout they share."""
+        ...
+
+    @property
+    def rows(self) -> Tensor:
+        """(B,) or () how many rows each has."""
+        ...
+
+    def of(self, which: Tensor) -> Self:
+        """The problems at `which`."""
+        ...
+
+    def quadratic(self, thetas: Tensor, values: bool = True) -> BatchQuadratic:
+        """Each problem at its own theta (B, p). Without `values` the value may be zero."""
+        ...
+
+
 @dataclass(frozen=True)
 class Batch:
     """Problems that share a design. Scale: sums over rows, phi = 1, inner order, as `Objective`.
@@ -55,13 +78,18 @@ class Batch:
         first, second = torch.triu_indices(p, p, device=self.objective.design.y.device)
         return first, second
 
+    @property
+    def rows(self) -> Tensor:
+        """() how many rows every problem has."""
+        return torch.tensor(float(self.objective.design.n), dtype=torch.float64, device=self.objective.design.y.device)
+
     def of(self, which: Tensor) -> Batch:
         """The problems at `which`."""
         weights, responses = (None if t is None else t[which] for t in (self.weights, self.responses))
         return Batch(self.objective, weights, responses)
 
-    def quadratic(self, thetas: Tensor) -> BatchQuadratic:
-        """Each problem at its own theta (B, p): one pass for all."""
+    def quadratic(self, thetas: Tensor, values: bool = True) -> BatchQuadratic:
+        """Each problem at its own theta (B, p): one pass for all. Without `values` the value is zero, and cheaper."""
         count = len(thetas)
 
         def row_sums(block: Block) -> Sums:
@@ -71,8 +99,8 @@ class Batch:
                 eta += block.offsets[0]
             y = self._cut(self.responses, block)
             y = block.y.expand(count, block.rows) if y is None else y
-            terms = self._expand(y.reshape(-1), eta.reshape(-1, 1))
-            return self._sums(block, x, [t.view(count, block.rows) for t in terms])
+            terms = self._expand(y.reshape(-1), eta.reshape(-1, 1), values)
+            return self._sums(block, x, {name: t.view(count, block.rows) for name, t in terms.items()})
 
         return self._quadratic(self.objective.design, row_sums, count)
 
@@ -84,38 +112,39 @@ class Batch:
             eta = torch.mv(x, theta)
             if block.offsets[0] is not None:
                 eta += block.offsets[0]
-            return self._sums(block, x, [t.view(1, block.rows) for t in self._expand(block.y, eta[:, None])])
+            terms = self._expand(block.y, eta[:, None], True)
+            return self._sums(block, x, {name: t.view(1, block.rows) for name, t in terms.items()})
 
         found = self._quadratic(self.objective.design, row_sums, count)
         if len(found.value) == count:
             return found
         return BatchQuadratic(*(t.expand(count, *t.shape[1:]) for t in vars(found).values()))
 
-    def _expand(self, y: Tensor, z: Tensor) -> list[Tensor]:
-        """nll, gradient, curvature, and squared Pearson residuals where phi is estimated; (rows,) each."""
+    def _expand(self, y: Tensor, z: Tensor, values: bool) -> dict[str, Tensor]:
+        """Gradient and curvature, nll with `values`, squared Pearson residuals where phi is estimated; (rows,) each."""
         likelihood = self.objective.likelihood
+        if not values and not likelihood.has_dispersion:
+            gradient, curvature = likelihood.step(y, z)
+            return {"gradient": gradient[:, 0], "curvature": curvature[:, 0, 0]}
         terms: RowTerms = likelihood.expand(y, z, information="expected")
-        rows = [terms.nll, terms.gradient[:, 0], terms.curvature[:, 0, 0]]
-        return [*rows, rows[1].square() / rows[2]] if likelihood.has_dispersion else rows
+        rows = {"value": terms.nll, "gradient": terms.gradient[:, 0], "curvature": terms.curvature[:, 0, 0]}
+        if likelihood.has_dispersion:
+            rows["pearson"] = rows["gradient"].square() / rows["curvature"]
+        return rows
 
     def _cut(self, rows: Tensor | None, block: Block) -> Tensor | None:
         return None if rows is None else rows[:, block.start : block.start + block.rows]
 
-    def _sums(self, block: Block, x: Tensor, terms: list[Tensor]) -> Sums:
+    def _sums(self, block: Block, x: Tensor, terms: dict[str, Tensor]) -> Sums:
         """The sums of row terms (B or 1, rows), each problem's weights applied."""
         w = self._cut(self.weights, block)
         if block.weight is not None:
             w = block.weight[None, :] if w is None else w * block.weight
         if w is None:
-            w = torch.ones_like(terms[0][:1])
-        nll, gradient, curvature = terms[:3]
-        sums = {
-            "value": _dot(w, nll),
-            "gradient": torch.mm(w * gradient, x),
-            "pairs": self._pair_sums(w * curvature, x),
-        }
-        if len(terms) > 3:
-            sums["pearson"] = _dot(w, terms[3])
+            w = torch.ones_like(terms["gradient"][:1])
+        sums = {name: _dot(w, terms[name]) for name in ("value", "pearson") if name in terms}
+        sums["gradient"] = torch.mm(w * terms["gradient"], x)
+        sums["pairs"] = self._pair_sums(w * terms["curvature"], x)
         return Sums(sums)
 
     def _pair_sums(self, w: Tensor, x: Tensor) -> Tensor:
@@ -133,11 +162,12 @@ class Batch:
         rows = max(min(ENTRIES // count, MOST_PAIRS // max(beside, 1)), 64)
         objective.meter.passes += 1
         sums = objective.design.sum(row_sums, rows)  # type: ignore[arg-type]
-        value, pairs = sums["value"], sums["pairs"]
+        pairs = sums["pairs"]
         curvature = pairs.new_empty(len(pairs), p, p)
         curvature[:, first, second] = pairs
         curvature[:, second, first] = pairs
-        pearson = sums.parts.get("pearson", torch.zeros_like(value))
+        nothing = pairs.new_zeros(len(pairs))
+        value, pearson = (sums.parts.get(name, nothing) for name in ("value", "pearson"))
         return BatchQuadratic(value, sums["gradient"], curvature, pearson)
 
 

@@ -5,6 +5,7 @@ The chain from a predictor to theta is always rmatvec and gram: no graph ever sp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,6 +24,7 @@ from torchglm.objective.layout import Layout
 
 LARGEST_ROOT = 2e11  # rows x p^2 up to which an orthogonal factorisation is worth its seconds
 ROOT_ROWS = 4_096
+FIRST_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,22 @@ class Objective:
 
     @property
     def is_newton(self) -> bool:
-        """Whether a scoring step is a Newton step."""
-        return self.likelihood.is_canonical
+        """Whether the step of `quadratic`, or near an optimum that of `newton`, is a Newton step."""
+        likelihood = self.likelihood
+        if likelihood.is_canonical or not likelihood.is_convex:
+            return True
+        return len(self.design.columns) > 1 and self._has_one_curvature
+
+    @cached_property
+    def _has_one_curvature(self) -> bool:
+        """Whether the expected information of the first rows is the observed one, as of classes in an order."""
+        y = self.design.y[:FIRST_ROWS].to(torch.float64)
+        constants = self.likelihood.start(y, torch.ones_like(y))
+        z = constants.expand(len(y), -1)
+        expected, observed = (
+            self.likelihood.expand(y, z, information=which).curvature for which in ("expected", "observed")
+        )
+        return torch.equal(expected, observed)
 
     def on(self, design: Design) -> Self:
         """The same function on other rows, whose passes count by themselves."""
@@ -100,11 +116,14 @@ class Objective:
     @staticmethod
     def predictors(block: Block, raw: list[Tensor]) -> Tensor:
         """z (rows, q): the linear predictors of a block, offsets included."""
-        z = []
-        for columns, coef, offset in zip(block.columns, raw, block.offsets, strict=True):
-            eta = columns.matvec(coef)
-            z.append(eta if offset is None else eta.add_(offset))
-        return z[0].unsqueeze(1) if len(z) == 1 else torch.stack(z, dim=1)
+        if len(raw) == 1:
+            eta, offset = block.columns[0].matvec(raw[0]), block.offsets[0]
+            return (eta if offset is None else eta.add_(offset)).unsqueeze(1)
+        z = _each(block, raw)
+        for eta, offset in zip(z, block.offsets, strict=True):
+            if offset is not None:
+                eta += offset
+        return z.T
 
     def values(self, thetas: Tensor) -> Tensor:
         """(p, m) -> (m,): the value at m thetas, in one pass."""
@@ -160,6 +179,17 @@ class Objective:
         length = float(sums["length"].clamp(min=0.0).sqrt() + theta.abs().dot(curvature.lengths))
         return Quadratic(value, gradient, curvature, step, pearson, length, information)
 
+    def newton(self, theta: Tensor, aliased: Tensor) -> Quadratic:
+        """The quadratic whose step leads down fastest: the observed one of a likelihood that is not convex.
+
+        Where that is indefinite, or leaves out other columns than `aliased` (p,), it is the expected one.
+        """
+        if self.likelihood.is_convex:
+            return self.quadratic(theta)
+        point = self.quadratic(theta, information="observed")
+        usable = not point.curvature.indefinite and torch.equal(point.curvature.aliased, aliased)
+        return point if usable or not math.isfinite(point.value) else self.quadratic(theta)
+
     def _pearson(self, y: Tensor, z: Tensor, terms: RowTerms, information: Information) -> Tensor:
         """(rows,) squared scores over their variance, the expected information; zero where phi is known."""
         if not self.likelihood.has_dispersion:
@@ -192,7 +222,7 @@ class Objective:
 
         def row_sums(block: Block) -> Sums:
             terms = self.likelihood.expand(block.y, self.predictors(block, raw), information="observed")
-            along = torch.stack([c.matvec(one) for c, one in zip(block.columns, raw_v, strict=True)], dim=1)
+            along = _each(block, raw_v).T
             return Sums(gradient_sums(block, _times(terms.curvature, along)))
 
         return self.collapse_gradient(self.sum(row_sums))
@@ -228,9 +258,24 @@ class Objective:
         return torch.cat([c.collapse(sums[f"gradient {k}"]) for k, c in enumerate(self.design.columns)])
 
 
+def _each(block: Block, raw: list[Tensor]) -> Tensor:
+    """(q, rows) the columns of each predictor times its raw coefficients, without offsets."""
+    z = torch.empty(len(raw), block.rows, dtype=torch.float64, device=block.y.device)
+    for group in block.groups:
+        columns = block.columns[group[0]]
+        if len(group) == 1:
+            z[group[0]] = columns.matvec(raw[group[0]])
+        else:
+            z[list(group)] = columns.matmul(torch.stack([raw[k] for k in group], dim=1)).T
+    return z
+
+
 def _times(curvature: Tensor, z: Tensor) -> Tensor:
     """(rows, q) C z of row curvatures (rows, q, q) and vectors (rows, q)."""
-    return curvature[:, :, 0] * z if z.shape[1] == 1 else torch.einsum("ikl,il->ik", curvature, z)
+    out = curvature[:, :, 0] * z[:, :1]
+    for k in range(1, z.shape[1]):
+        out.addcmul_(curvature[:, :, k], z[:, k : k + 1])
+    return out
 
 
 def _total(rows: Tensor, weight: Tensor | None) -> Tensor:
@@ -241,4 +286,11 @@ def gradient_sums(block: Block, gradient: Tensor) -> dict[str, Tensor]:
     """Raw gradient sums of each predictor, from row gradients (rows, q)."""
     if block.weight is not None:
         gradient = gradient * block.weight[:, None]
-    return {f"gradient {k}": columns.rmatvec(gradient[:, k]) for k, columns in enumerate(block.columns)}
+    if len(block.columns) == 1:
+        return {"gradient 0": block.columns[0].rmatvec(gradient[:, 0])}
+    sums, each = {}, gradient.T
+    for group in block.groups:
+        along = each[group[0] : group[0] + 1] if len(group) == 1 else each[list(group)]
+        rows = block.columns[group[0]].rmatmul(along)
+        sums |= {f"gradient {k}": row for k, row in zip(group, rows, strict=True)}
+    return sums

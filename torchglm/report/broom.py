@@ -9,7 +9,7 @@ import pandas as pd
 
 from torchglm.design.sources import open_source
 from torchglm.errors import OptionError
-from torchglm.inference import criteria, hypotheses
+from torchglm.inference import criteria, wald
 from torchglm.inference.record import Record
 
 
@@ -19,16 +19,17 @@ def tidy(record: Record, *, exponentiate: bool, conf_int: bool, level: float) ->
     Source: broom::tidy.glm, whose standard errors stay on the link scale when estimates are exponentiated.
     """
     estimate, error = record.numbers.theta.numpy(), record.standard_errors.numpy()
-    statistic = estimate / error
+    statistic = wald.statistics(estimate, error)
     columns = {"estimate": estimate, "std.error": error, "statistic": statistic}
-    columns["p.value"] = hypotheses.coefficient_p_values(record, statistic)
+    columns["p.value"] = wald.coefficient_p_values(record, statistic)
     if conf_int:
-        half = hypotheses.quantiles(record, level).numpy() * error
+        half = wald.quantiles(record, level).numpy() * error
         columns["conf.low"], columns["conf.high"] = estimate - half, estimate + half
     if exponentiate:
         for name in ("estimate", "conf.low", "conf.high"):
             if name in columns:
-                columns[name] = np.exp(columns[name])
+                with np.errstate(over="ignore"):  # infinite beyond 709, as the end of a separated coefficient
+                    columns[name] = np.exp(columns[name])
     return pd.DataFrame({"term": list(record.names), **columns})
 
 
@@ -39,7 +40,7 @@ def glance(record: Record) -> pd.DataFrame:
     """
     row = {
         "null.deviance": record.numbers.null.deviance,
-        "df.null": record.facts.n - float(record.schema.has_intercept),
+        "df.null": record.facts.n - float(record.null_rank),
         "logLik": record.log_likelihood,
         "AIC": criteria.aic(record),
         "BIC": criteria.bic(record),

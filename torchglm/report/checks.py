@@ -9,19 +9,21 @@ from typing import Any
 
 import pandas as pd
 
-from torchglm.diagnostics.checks import CHECKS, Finding, Subject, ask
+from torchglm.diagnostics.checks.ask import ask
+from torchglm.diagnostics.checks.check import CHECKS, Finding, Subject
 from torchglm.errors import UnknownNameError, did_you_mean
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.record import Record
+from torchglm.numerics.seeds import check_seed
 
+from .page import WIDTH, Page, html_page, markdown_page
 from .table import Table, markdown_escape
 
 _TITLE = "Checks of the fit"
-_WIDTH = 78
 
 
-@dataclass(frozen=True, eq=False)
-class Checks:
+@dataclass(frozen=True, eq=False, repr=False)
+class Checks(Page):
     """What was checked and found: print it, let a notebook show it, or take findings by name: `checks["link"]`.
 
     `left_out` says of each check that does not apply why not.
@@ -76,19 +78,10 @@ class Checks:
         rows = tuple((f.title, f.number, ("! " if f.concern else "") + f.verdict) for f in self.findings.values())
         return Table(rows, ("Check", "Number", "Verdict"), ("left", "left", "left"))
 
-    def __str__(self) -> str:
-        return self.as_text()
-
-    def __repr__(self) -> str:
-        return self.as_text()
-
-    def _repr_html_(self) -> str:
-        return self.as_html()
-
     def as_text(self) -> str:
         """The page for a terminal."""
         head, *body = self.table().text().splitlines()
-        width = max(_WIDTH, *(len(line) for line in (head, *body)))
+        width = max(WIDTH, *(len(line) for line in (head, *body)))
         model = textwrap.wrap(self.model, width, break_long_words=False)
         lines = [line.center(width).rstrip() for line in (_TITLE, *model)] + ["=" * width]
         lines += [head, "-" * width, *body, "=" * width]
@@ -99,14 +92,11 @@ class Checks:
 
     def as_html(self) -> str:
         """The page as an HTML fragment."""
-        notes = "".join(f"<p>{html.escape(note)}</p>\n" for note in self.notes)
-        head = f"<h4>{html.escape(_TITLE)}</h4>\n<p>{html.escape(self.model)}</p>"
-        return f'<div class="torchglm-checks">\n{head}\n{self.table().html()}\n{notes}</div>'
+        return html_page("checks", _TITLE, [f"<p>{html.escape(self.model)}</p>", self.table().html()], self.notes)
 
     def as_markdown(self) -> str:
         """The page as Markdown."""
-        parts = [f"**{_TITLE}**", markdown_escape(self.model), self.table().markdown()]
-        return "\n\n".join([*parts, *(markdown_escape(note) for note in self.notes)])
+        return markdown_page(_TITLE, [markdown_escape(self.model), self.table().markdown()], self.notes)
 
 
 def checked(record: Record, estimate: Estimate, checks: Any, seed: int) -> Checks:
@@ -115,6 +105,6 @@ def checked(record: Record, estimate: Estimate, checks: Any, seed: int) -> Check
     Raises: UnknownNameError, OptionError.
     """
     facts = record.facts
-    findings, left_out = ask(Subject(record, estimate, seed), checks)
+    findings, left_out = ask(Subject(record, estimate, check_seed(seed)), checks)
     state = "" if facts.converged else "; NOT CONVERGED"
     return Checks(f"{facts.formula or facts.response}, {record.family.name}{state}", findings, left_out)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import html
 import math
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from .compare_facts import TOP, shown
-from .table import Table, estimates, latex_escape, markdown_escape, p_value, significance_code, statistic
+from .page import Page, html_page, latex_page, markdown_page, wrapped
+from .table import Table, estimates, p_value, significance_code, statistic
 
 STATISTICS = ("se", "t", "p", "ci")
 _NARROWEST = 60  # of the lines of notes
@@ -20,8 +19,8 @@ Numbers = Mapping[str, float]
 Cell = tuple[str, str]  # what is aligned, and what stands right of it
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Page):
     """What a table of fits shows, apart from how: print it, let a notebook show it, or take it as LaTeX or Markdown.
 
     frame   unrounded: a row a coefficient, columns (fit, number) with the numbers named as by `Fit.tidy`;
@@ -38,15 +37,6 @@ class Comparison:
     stars: bool = False
     notes: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
-        return self.as_text()
-
-    def __repr__(self) -> str:
-        return self.as_text()
-
-    def _repr_html_(self) -> str:
-        return self.as_html()
-
     @property
     def names(self) -> tuple[str, ...]:
         """The fits, as the columns are headed."""
@@ -60,20 +50,15 @@ class Comparison:
         head, first, second, rest = self._sections(table, 1)
         rule = ["-" * width]
         lines = [self.title.center(width).rstrip(), "=" * width, *head, *first, *rule, *second]
-        lines += [*(rule if rest else []), *rest, "=" * width]
-        lines += [line for note in self.notes for line in textwrap.wrap(note, width, break_long_words=False)]
-        return "\n".join(lines)
+        return "\n".join([*lines, *(rule if rest else []), *rest, "=" * width, *wrapped(self.notes, width)])
 
     def as_html(self) -> str:
         """The table as an HTML fragment."""
-        notes = "".join(f"<p>{html.escape(note)}</p>\n" for note in self.notes)
-        title = html.escape(self.title)
-        return f'<div class="torchglm-comparison">\n<h4>{title}</h4>\n{self.table().html()}\n{notes}</div>'
+        return html_page("comparison", self.title, [self.table().html()], self.notes)
 
     def as_markdown(self) -> str:
         """The table as Markdown."""
-        parts = [f"**{markdown_escape(self.title)}**", self.table().markdown()]
-        return "\n\n".join([*parts, *(markdown_escape(note) for note in self.notes)])
+        return markdown_page(self.title, [self.table().markdown()], self.notes)
 
     def as_latex(self) -> str:
         """The table for LaTeX; the preamble needs the package booktabs."""
@@ -82,9 +67,7 @@ class Comparison:
         head, first, second, rest = self._sections(lines, 3)
         rule = [r"\midrule"]
         tabular = [*head, *first, *rule, *second, *(rule if rest else []), *rest, bottom, end]
-        notes = [latex_escape(note) + r"\par" for note in self.notes]
-        opening = [r"\begin{table}", r"\centering", rf"\caption{{{latex_escape(self.title)}}}"]
-        return "\n".join([*opening, *tabular, "", r"\medskip", r"\footnotesize", *notes, r"\end{table}"])
+        return latex_page(self.title, tabular, self.notes)
 
     def table(self, room: int = 0) -> Table:
         """The finished cells, `room` characters left for what follows the numbers: stars, closing parentheses."""

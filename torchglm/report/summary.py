@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 import math
 import textwrap
 from collections.abc import Mapping
@@ -14,18 +13,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .table import Table, estimates, latex_escape, markdown_escape, number, p_value, significance_code, statistic
+from .page import WIDTH, Page, html_page, latex_page, markdown_page, wrapped
+from .table import Table, estimates, number, p_value, significance_code, statistic
 
-_TITLE = "Generalized linear model"
-_WIDTH = 78  # of statsmodels, fits a terminal of 80
 _STARS_LEGEND = "Significance codes: *** p < 0.001, ** p < 0.01, * p < 0.05, . p < 0.1"
-_RATIOS = {"logit": "odds ratios", "log": "ratios of means", "cloglog": "hazard ratios"}
+_RATIOS = {
+    "logit": "odds ratios",
+    "log": "ratios of means",
+    "cloglog": "hazard ratios",
+    "softmax": "odds ratios against the base",
+}
 
 Pairs = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Summary:
+@dataclass(frozen=True, eq=False, repr=False)
+class Summary(Page):
     """What a summary shows, apart from how: print it, let a notebook show it, or take it as LaTeX or Markdown.
 
     `model` are facts that need a line of their own, `left` and `right` stand side by side, `coefficients` holds
@@ -45,45 +48,30 @@ class Summary:
         """The facts of both sides."""
         return self.left + self.right
 
-    def __str__(self) -> str:
-        return self.as_text()
-
-    def __repr__(self) -> str:
-        return self.as_text()
-
-    def _repr_html_(self) -> str:
-        return self.as_html()
-
     def as_text(self) -> str:
         """The summary for a terminal."""
         widest_pair = max((len(label) + len(value) for label, value in self.facts), default=0)
         # 9: two colons, a space after each, and five between the halves
-        head, *body = self.table().text(at_least=max(_WIDTH, 2 * widest_pair + 9)).splitlines()
-        width = max(_WIDTH, 2 * widest_pair + 9, *(len(line) for line in (head, *body)))
+        head, *body = self.table().text(at_least=max(WIDTH, 2 * widest_pair + 9)).splitlines()
+        width = max(WIDTH, 2 * widest_pair + 9, *(len(line) for line in (head, *body)))
         lines = [self.title.center(width).rstrip(), "=" * width]
         lines += [line for label, value in self.model for line in _spanning(label, value, width)]
         lines += [_two_columns(left, right, width) for left, right in self._beside()]
         lines += ["=" * width, head, "-" * width, *body, "=" * width]
-        lines += [line for note in self.notes for line in textwrap.wrap(note, width, break_long_words=False)]
-        return "\n".join(lines)
+        return "\n".join([*lines, *wrapped(self.notes, width)])
 
     def as_html(self) -> str:
         """The summary as an HTML fragment."""
-        notes = "".join(f"<p>{html.escape(note)}</p>\n" for note in self.notes)
-        tables = "\n".join(table.html() for table in self._tables())
-        return f'<div class="torchglm-summary">\n<h4>{html.escape(self.title)}</h4>\n{tables}\n{notes}</div>'
+        return html_page("summary", self.title, [table.html() for table in self._tables()], self.notes)
 
     def as_markdown(self) -> str:
         """The summary as Markdown."""
-        parts = [f"**{markdown_escape(self.title)}**", *(table.markdown() for table in self._tables())]
-        return "\n\n".join([*parts, *(markdown_escape(note) for note in self.notes)])
+        return markdown_page(self.title, [table.markdown() for table in self._tables()], self.notes)
 
     def as_latex(self) -> str:
         """The summary as a LaTeX table; the preamble needs the package booktabs."""
         tables = ("\n\n\\medskip\n".join(table.latex() for table in self._tables())).splitlines()
-        notes = [latex_escape(note) + r"\par" for note in self.notes]
-        head = [r"\begin{table}", r"\centering", rf"\caption{{{latex_escape(self.title)}}}"]
-        return "\n".join([*head, *tables, "", r"\medskip", r"\footnotesize", *notes, r"\end{table}"])
+        return latex_page(self.title, tables, self.notes)
 
     def table(self) -> Table:
         """The coefficients as finished cells."""
@@ -114,11 +102,11 @@ def summarize(fit: Any, *, level: float = 0.95, exponentiate: bool = False, star
     long = tuple(pair for side in sides for pair in side if _is_long(pair))
     left, right = (tuple(pair for pair in side if not _is_long(pair)) for side in sides)
     notes = tuple(_notes(fit, exponentiate, stars))
-    return Summary(_TITLE, _model(fit) + long, left, right, _coefficients(fit, level, exponentiate), notes, stars)
+    return Summary(fit.title, _model(fit) + long, left, right, _coefficients(fit, level, exponentiate), notes, stars)
 
 
 def _is_long(pair: tuple[str, str]) -> bool:
-    return len("".join(pair)) > _WIDTH // 2
+    return len("".join(pair)) > WIDTH // 2
 
 
 def described(thing: Any) -> str:
@@ -126,6 +114,7 @@ def described(thing: Any) -> str:
     name = thing.name
     fields = dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ()
     values = [(f.name, getattr(thing, f.name)) for f in fields if f.name not in ("link", "name")]
+    values = [(key, value) for key, value in values if value is not None]
     shown = ", ".join(f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in values)
     return f"{name}({shown})" if shown else str(name)
 
@@ -171,6 +160,7 @@ def _left(fit: Any) -> Pairs:
         ("Family", described(fit.family)),
         ("Link", described(fit.family.link)),
         ("Scale", f"{number(fit.scale)} ({how})"),
+        *((name, f"{number(v)} (SE {number(e)})") for name, v, e in fit.estimated.itertuples(name=None)),
         ("Observations", number(fit.nobs)),
         ("Rows dropped", number(fit.rows_dropped)),
         ("Df residuals", number(fit.df_resid)),
@@ -189,7 +179,7 @@ def _right(fit: Any) -> Pairs:
         *_known(fit.bic, "BIC"),
         ("Deviance", number(fit.deviance)),
         ("Null deviance", f"{number(fit.null_deviance)} on {number(fit.df_null)} df"),
-        ("Pearson chi2", number(fit.pearson_chi2)),
+        *_known(fit.pearson_chi2, "Pearson chi2"),
         *_known(fit.pseudo_r2("mcfadden"), "Pseudo R2 (McFadden)"),
         *_known(fit.pseudo_r2("d2"), "D2 (deviance)"),
     )
@@ -205,10 +195,8 @@ def _notes(fit: Any, exponentiate: bool, stars: bool) -> list[str]:
         notes.append(f"Not converged: {fit.status}")
     if fit.infinite:
         ends = ", ".join(f"{name} -> {sign}inf" for name, sign in fit.infinite.items())
-        notes.append(
-            f"Separation: some responses are predicted perfectly, so that these coefficients are infinite: {ends}. "
-            "Their standard errors and tests mean nothing."
-        )
+        notes.append(f"{fit.infinite_note}: {ends}. Their standard errors and tests mean nothing.")
+    notes += fit.notes
     if fit.aliased:
         terms = "; ".join(f"{name} = {_sum(partners)}" for name, partners in fit.aliased.items())
         notes.append(f"({len(fit.aliased)} not defined because of singularities: {terms})")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import math
-import textwrap
 from dataclasses import dataclass
 
 import pandas as pd
 
-from .table import Table, estimates, latex_escape, markdown_escape, number, p_value, statistic
+from .page import Page, html_page, latex_page, markdown_page, wrapped
+from .table import Table, estimates, number, p_value, statistic
 
 HEADERS = {
     "df": "df",
@@ -19,26 +18,16 @@ HEADERS = {
     "aic": "AIC",
     "p.value": "p",
 }
-WIDTH = 78
 
 
-@dataclass(frozen=True, eq=False)
-class TermTable:
+@dataclass(frozen=True, eq=False, repr=False)
+class TermTable(Page):
     """What a table of tests shows. `frame` holds the unrounded numbers; `statistic` names that column of it."""
 
     title: str
     frame: pd.DataFrame
     statistic: str | None = None
     notes: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return self.as_text()
-
-    def __repr__(self) -> str:
-        return self.as_text()
-
-    def _repr_html_(self) -> str:
-        return self.as_html()
 
     def table(self) -> Table:
         """The numbers as finished cells, empty where there is none."""
@@ -49,24 +38,20 @@ class TermTable:
 
     def as_text(self) -> str:
         """The table for a terminal."""
-        notes = [line for note in self.notes for line in textwrap.wrap(note, WIDTH, break_long_words=False)]
+        notes = wrapped(self.notes)
         return "\n".join([self.title, "", self.table().text(), *([""] if notes else []), *notes])
 
     def as_html(self) -> str:
         """The table as an HTML fragment."""
-        notes = "".join(f"<p>{html.escape(note)}</p>\n" for note in self.notes)
-        return f'<div class="torchglm-tests">\n<h4>{html.escape(self.title)}</h4>\n{self.table().html()}\n{notes}</div>'
+        return html_page("tests", self.title, [self.table().html()], self.notes)
 
     def as_markdown(self) -> str:
         """The table as Markdown."""
-        parts = [f"**{markdown_escape(self.title)}**", self.table().markdown()]
-        return "\n\n".join([*parts, *(markdown_escape(note) for note in self.notes)])
+        return markdown_page(self.title, [self.table().markdown()], self.notes)
 
     def as_latex(self) -> str:
         """The table as a LaTeX table; the preamble needs the package booktabs."""
-        notes = [latex_escape(note) + r"\par" for note in self.notes]
-        head = [r"\begin{table}", r"\centering", rf"\caption{{{latex_escape(self.title)}}}"]
-        return "\n".join([*head, self.table().latex(), "", r"\medskip", r"\footnotesize", *notes, r"\end{table}"])
+        return latex_page(self.title, [self.table().latex()], self.notes)
 
 
 def _cells(name: str, values: list[float]) -> list[str]:
@@ -76,7 +61,7 @@ def _cells(name: str, values: list[float]) -> list[str]:
         cells = [p_value(x) for x in numbers]
     elif name == "statistic":
         cells = [statistic(x) for x in numbers]
-    elif name.startswith("df"):
+    elif name.startswith("df") or name == "model":
         cells = [number(x) for x in numbers]
     else:
         cells = estimates(numbers, math.nan)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from torchglm.numerics.linalg import factor_gram
-from torchglm.objective.batch import Batch, BatchQuadratic
+from torchglm.objective.batch import BatchQuadratic, Problems
 from torchglm.solvers.search import SLACK
 from torchglm.solvers.solver import Stop
 
@@ -50,52 +50,57 @@ class _Progress:
 
 
 def solve(
-    batch: Batch, start: Tensor, stop: Stop, free: Tensor | None = None, first: BatchQuadratic | None = None
+    batch: Problems,
+    start: Tensor,
+    stop: Stop,
+    free: Tensor | None = None,
+    first: BatchQuadratic | None = None,
+    values: bool = True,
 ) -> BatchSolution:
     """The optimum of every problem from `start` (B, p), over its coefficients that are `free` (B, p).
 
-    `first` is the quadratic at `start`, where it is known already.
+    `first` is the quadratic at `start`, where it is known already. A step is taken where the value falls; without
+    `values`, which then are not computed, where the next step gets shorter.
     """
-    objective = batch.objective
     count, p = start.shape
     free = torch.ones(count, p, dtype=torch.bool, device=start.device) if free is None else free
-    n = objective.design.n
     point = batch.quadratic(start) if first is None else first
+    step, aliased, length = _next(batch, point, free)
     now = _Progress(
         start.clone(),
         point.value.clone(),
         point.gradient.clone(),
         point.curvature.clone(),
         point.pearson.clone(),
-        torch.zeros_like(start),
-        start.new_full((count,), torch.inf),
-        torch.zeros(count, p, dtype=torch.bool, device=start.device),
+        step,
+        length,
+        aliased,
         start.new_ones(count),
-        torch.zeros(count, dtype=torch.bool, device=start.device),
+        length <= stop.step_in_se,
     )
-    active = torch.arange(count, device=start.device)
-    _propose(batch, now, active, free, stop, n)
-    active = active[~now.converged]
     held, held_batch = torch.arange(count, device=start.device), batch  # the problems that the batch in use holds
+    active = held[~now.converged]
     for _ in range(stop.max_steps):
         if not len(active):
             break
         if len(active) < MOST_KEPT * len(held):
             held, held_batch = active, batch.of(active)
-        tried = now.theta[held]
         where = torch.isin(held, active)
-        moving = held[where]
-        tried[where] += now.share[moving, None] * now.step[moving]
-        found = held_batch.quadratic(tried)
+        tried = now.theta[held] + (now.share[held] * where)[:, None] * now.step[held]
+        found = held_batch.quadratic(tried, values)
+        step, aliased, length = _next(batch, found, free[held])
         slack = SLACK * now.value[held].abs().clamp(min=1.0)
-        good = where & (found.value <= now.value[held] + slack)  # False for NaN
+        falls = found.value <= now.value[held] + slack if values else length <= now.length[held]
+        good = where & falls  # False for NaN
         taken = held[good]
+        ratio = length[good] / now.length[taken]
+        now.converged[taken] = _ends(batch, length[good], ratio, stop)
         now.theta[taken] = tried[good]
         for name in ("value", "gradient", "curvature", "pearson"):
             getattr(now, name)[taken] = getattr(found, name)[good]
+        now.step[taken], now.length[taken], now.aliased[taken] = step[good], length[good], aliased[good]
         now.share[taken] = 1.0
         now.share[held[where & ~good]] /= 2.0
-        _propose(batch, now, taken, free, stop, n)
         active = active[~now.converged[active] & (now.share[active] > SHORTEST)]
     last = torch.where(now.converged[:, None], now.step, 0.0)  # costs nothing: what it changes is known to its cube
     now.theta += last
@@ -105,25 +110,28 @@ def solve(
     return BatchSolution(now.theta, quadratic, now.converged, now.aliased)
 
 
-def _propose(batch: Batch, now: _Progress, which: Tensor, free: Tensor, stop: Stop, n: int) -> None:
-    """The next steps of the problems at `which`, and whether they are the last ones."""
-    if not len(which):
-        return
-    step, aliased = solved(now.curvature[which], -now.gradient[which], free[which], batch.objective.layout.order)
-    phi = dispersions(batch, now.pearson[which], aliased | ~free[which], n)
-    length = ((-(now.gradient[which] * step).sum(1)).clamp(min=0.0) / phi).sqrt()
-    # Newton squares the share of the distance that is left at every step, scoring repeats it.
-    ratio = torch.where(now.length[which] < torch.inf, length / now.length[which], 1.0)
+def _next(batch: Problems, point: BatchQuadratic, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The next step (B, p), which coefficients are aliased (B, p), and the step's length in standard errors (B,)."""
+    step, aliased = solved(point.curvature, -point.gradient, free, batch.objective.layout.order)
+    phi = dispersions(batch, point.pearson, aliased | ~free)
+    return step, aliased, ((-(point.gradient * step).sum(1)).clamp(min=0.0) / phi).sqrt()
+
+
+def _ends(batch: Problems, length: Tensor, ratio: Tensor, stop: Stop) -> Tensor:
+    """Whether a step is the last one: short, or one that leaves little.
+
+    Newton squares the share of the distance that is left at every step, scoring repeats it.
+    """
     left = length * (ratio.square() if batch.objective.likelihood.is_canonical else ratio)
-    now.converged[which] = (length <= stop.step_in_se) | ((left <= stop.step_in_se) & (ratio < 0.3))
-    now.step[which], now.length[which], now.aliased[which] = step, length, aliased
+    return (length <= stop.step_in_se) | ((left <= stop.step_in_se) & (ratio < 0.3))
 
 
-def dispersions(batch: Batch, pearson: Tensor, fixed: Tensor, n: int) -> Tensor:
+def dispersions(batch: Problems, pearson: Tensor, fixed: Tensor) -> Tensor:
     """(B,) Pearson's X2 / df where the likelihood has a dispersion, else 1."""
-    df = n - (~fixed).sum(1)
-    known = not batch.objective.likelihood.has_dispersion
-    return torch.where((df > 0) & (pearson > 0) & ~torch.tensor(known), pearson / df, 1.0)
+    if not batch.objective.likelihood.has_dispersion:
+        return torch.ones_like(pearson)
+    df = batch.rows - (~fixed).sum(1)
+    return torch.where((df > 0) & (pearson > 0), pearson / df, 1.0)
 
 
 def solved(curvature: Tensor, right: Tensor, free: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ from torchglm.solvers.solver import (
     certain_step,
     dispersion,
     length_in_se,
+    newton,
     run,
     start_state,
 )
@@ -53,9 +54,9 @@ def passes_left(length: float, rate: float) -> float:
     return math.log(NEAR / length) / math.log(rate) if 0.0 < rate < 1.0 else math.inf
 
 
-def exact_state(objective: Objective, theta: Tensor) -> State:
+def exact_state(objective: Objective, theta: Tensor, before: State) -> State:
     """The state at theta with its exact quadratic."""
-    return start_state(objective, theta, objective.quadratic(theta))
+    return start_state(objective, theta, newton(objective, theta, before))
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,17 @@ class IRLS(Solver, name="irls"):
 
     def init(self, objective: Objective, start: Start) -> State:
         """The exact quadratic at the start, or the optimum of a sample with the sample's curvature."""
-        rows = min(SAMPLE_ROWS, objective.design.n // 3)
-        worthwhile = objective.design.n >= MANY_ROWS and rows >= ROWS_PER_COEFFICIENT * objective.layout.width
-        sampled = self._from_sample(objective, start, rows) if self.reuse and worthwhile else None
+        n, p = objective.design.n, objective.layout.width
+        rows = min(SAMPLE_ROWS, n // 3)
+        worthwhile = self.reuse and n >= MANY_ROWS and rows >= ROWS_PER_COEFFICIENT * p
+        if not worthwhile:
+            return start_state(objective, *start.first(objective, objective.quadratic))
+        if start.given is not None:
+            state = start_state(objective, *start.first(objective, objective.quadratic))
+            if state.step_in_se <= (p * n / rows) ** 0.5:  # no farther off than the optimum of a sample would be
+                return state
+            return self._from_sample(objective, start, rows) or state
+        sampled = self._from_sample(objective, start, rows)
         return sampled or start_state(objective, *start.first(objective, objective.quadratic))
 
     def _from_sample(self, objective: Objective, start: Start, rows: int) -> State | None:
@@ -128,18 +137,18 @@ class IRLS(Solver, name="irls"):
         memory: Memory = state.memory
         theta = state.theta + state.step
         if state.step_in_se * memory.rate <= certain_step(objective):
-            return exact_state(objective, theta)
+            return exact_state(objective, theta, state)
         slope = objective.slope(theta)
         assert state.curvature is not None
         if not descends(slope.value, state.slope.value):
-            fresh = exact_state(objective, state.theta)
+            fresh = exact_state(objective, state.theta, state)
             return self._exact(objective, fresh, full=state.exact is None)
         secants = memory.secants.with_pair(state.step, slope.gradient - state.slope.gradient)
         step = secants.solve(state.curvature.solve, -slope.gradient)
         length = memory.length(slope, step)
         rate = length / state.step_in_se
         if length > NEAR and passes_left(length, rate) > WORTH_A_CURVATURE:
-            return exact_state(objective, theta)
+            return exact_state(objective, theta, state)
         memory = replace(memory, secants=secants, rate=rate)
         return State(theta, slope, state.curvature, step, length, memory=memory)
 
@@ -148,13 +157,13 @@ class IRLS(Solver, name="irls"):
         size, point, theta = 1.0, None, state.theta
         if full:
             theta = state.theta + state.step
-            point = objective.quadratic(theta, information=state.information)
+            point = self._point(objective, theta, state)
         if point is None or not descends(point.value, state.slope.value):
             share = shorter(objective, state.theta, state.step, state.slope)
             if share is None:
                 return self._without_descent(objective, state)
             size, theta = share, state.theta + share * state.step
-            point = objective.quadratic(theta, information=state.information)
+            point = self._point(objective, theta, state)
         if point.curvature.indefinite:
             point = objective.quadratic(theta)
         new = replace(start_state(objective, theta, point), step_size=size)
@@ -164,11 +173,20 @@ class IRLS(Solver, name="irls"):
     def _without_descent(objective: Objective, state: State) -> State:
         """Scoring again where Newton found no descent; else the end of the road."""
         if state.information == "observed":
-            return exact_state(objective, state.theta)
+            return start_state(objective, state.theta, objective.quadratic(state.theta))
         return replace(state, stalled=True)
 
     @staticmethod
+    def _point(objective: Objective, theta: Tensor, state: State) -> Quadratic:
+        """The quadratic at theta, of the information that the state goes by."""
+        if objective.likelihood.is_convex:
+            return objective.quadratic(theta, information=state.information)
+        return newton(objective, theta, state)
+
+    @staticmethod
     def _newton_where_scoring_crawls(objective: Objective, old: State, new: State) -> State:
+        if not objective.likelihood.is_convex:
+            return new
         if new.information == "observed" or new.step_in_se > 1.0 or new.step_size < 1.0 or new.step_in_se < 1e-8:
             return new
         if new.step_in_se < CRAWL * old.step_in_se or old.step_size < 1.0:

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from torchglm.errors import DomainError, OptionError, UnknownNameError, did_you_mean
-from torchglm.objective.objective import Objective
+from torchglm.errors import DomainError, OptionError
+from torchglm.objective.objective import Objective, Slope
+from torchglm.solvers.epochs import Callback, Epoch, RowMetric, check_metrics, functions_of, means_of
+from torchglm.solvers.optimizers import (
+    OptimizerFactory,
+    Schedule,
+    Update,
+    UpdateOptimizer,
+    advance,
+    check_optimizer,
+    optimizer_of,
+    schedule_of,
+)
 from torchglm.solvers.solver import Solver, State
-from torchglm.solvers.start import Start, intercept_theta
+from torchglm.solvers.standard import Standard, settled, standard_at
+from torchglm.solvers.start import Start
 
-OptimizerFactory = Callable[[list[Tensor]], torch.optim.Optimizer]
-NAMES = ("sgd", "adam")
-TRIAL_STEPS = 20
+TRIAL_STEPS, MOST_TRIAL_STEPS = 20, 200
 
 
 @dataclass(frozen=True)
-class _Epochs:
+class _Run:
     """What an epoch takes over from those before it. Parameter and optimizer move: one run goes on from a state."""
 
-    parameter: Tensor  # (p,) theta / scale
+    parameter: Tensor  # (p,) standardised
     optimizer: torch.optim.Optimizer
-    scale: Tensor
+    schedule: Any
+    standard: Standard
     rate: float
+    metrics: dict[str, RowMetric]
     mean: Tensor  # (p,) of the parameter over `count` steps
     count: int = 0
-    done: int = 0
+    history: list[Epoch] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -38,10 +50,18 @@ class SGD(Solver, name="sgd"):
     """Stochastic gradient descent on the mean negative log-likelihood of standardised coefficients.
 
     optimizer       "sgd" (with momentum), "adam", a torch.optim class, or a function of the parameter list
-    learning_rate   None: a quarter of the first of 1, 1/2, 1/4, ... that lowers the loss of a trial batch over 20 steps
+    learning_rate   None: a quarter of the first of 1, 1/2, 1/4, ... that lowers the loss of 1,024 rows over 20 steps or more
     average         the last half of the epochs is averaged (Polyak & Juditsky 1992), which the end starts from
+    seed            of the order of the rows
+    update          instead of an optimizer: a function of (coefficients, gradient, learning rate) that returns the next
+                    coefficients
+    schedule        a function from the optimizer to a torch.optim.lr_scheduler; it steps every "epoch" or "batch"
+    metrics         "accuracy", "mse", "mae", functions of (y, mean) with one number a row, or a list: in the trace
+    callbacks       functions of the list of epochs so far; the search ends after one that returns True
+    polish          False: the answer is where the epochs end, short of the maximum, and the fit is not converged
 
-    Coefficients are divided by the root of the information's diagonal, so that column scales change nothing.
+    Columns are centred and scaled under the information at the start, so that their units change nothing; optimizer
+    and update see the coefficients of those columns.
     A step is an epoch, and does not count against max_steps. What comes out is polished by `irls`, so that
     estimates and standard errors are those of the maximum.
     Raises: OptionError, UnknownNameError for options that mean nothing.
@@ -54,9 +74,15 @@ class SGD(Solver, name="sgd"):
     epochs: int = 5
     average: bool = True
     seed: int = 0
+    update: Update | None = None
+    schedule: Schedule | None = None
+    schedule_every: str = "epoch"
+    metrics: str | RowMetric | Sequence[str | RowMetric] = ()
+    callbacks: Callback | Sequence[Callback] = ()
+    polish: bool = True
 
     def __post_init__(self) -> None:
-        _check_optimizer(self.optimizer)
+        check_optimizer(self.optimizer)
         rate = self.learning_rate
         if rate is not None and not (_is_number(rate) and 0.0 < rate < math.inf):
             raise OptionError(f"learning_rate= is a positive number, or None to find one; got {rate!r}.")
@@ -68,99 +94,135 @@ class SGD(Solver, name="sgd"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise OptionError(f"{name}= is a positive whole number; got {value!r}.")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise OptionError(f"seed= is a whole number from 0 up; got {self.seed!r}.")
+        self._check_functions()
+        check_metrics(self.metrics)
+
+    def _check_functions(self) -> None:
+        for name in ("update", "schedule"):
+            if getattr(self, name) is not None and not callable(getattr(self, name)):
+                raise OptionError(f"{name}= is a function; got {getattr(self, name)!r}.")
+        if self.update is not None and self.optimizer != "sgd":
+            raise OptionError("update= and optimizer= both say what a step is: give one of them.")
+        if self.update is not None and self.learning_rate is None:
+            raise OptionError("update= needs learning_rate=: trial steps would move what the function remembers.")
+        if self.schedule_every not in ("epoch", "batch"):
+            raise OptionError(f'schedule_every= is "epoch" or "batch"; got {self.schedule_every!r}.')
+        for callback in self._callbacks:
+            if not callable(callback):
+                raise OptionError(f"callbacks= are functions of the list of epochs; got {callback!r}.")
 
     @property
     def _is_made_by_user(self) -> bool:
         return not isinstance(self.optimizer, str | type)
 
     @property
+    def _callbacks(self) -> tuple[Callback, ...]:
+        return tuple(self.callbacks) if isinstance(self.callbacks, Sequence) else (self.callbacks,)
+
+    @property
     def planned_steps(self) -> int:
         return self.epochs
 
+    @property
+    def polishes(self) -> bool:
+        return self.polish
+
     def init(self, objective: Objective, start: Start) -> State:
-        """The start, the scale of the coefficients there, and an optimizer."""
-        theta = start.given if start.given is not None else intercept_theta(objective, start.family)
+        """The start, the columns as standardised there, and an optimizer."""
+        metrics = functions_of(self.metrics, objective.likelihood)
+        theta = start.given if start.given is not None else settled(objective, start.flat(objective))
         found = objective.diagonal(theta)
-        scale = torch.where(found.diagonal > 0, found.diagonal / objective.design.n, 1.0).rsqrt()
-        rate = self._rate(objective, theta, scale)
-        parameter = (theta / scale).requires_grad_(True)
-        memory = _Epochs(parameter, self._make(parameter, rate), scale, rate, torch.zeros_like(theta))
-        return State(theta, found, None, torch.zeros_like(theta), math.inf, memory=memory)
+        standard = standard_at(objective, theta, found.diagonal)
+        rate = self._rate(objective, theta, standard)
+        parameter = standard.of(theta).requires_grad_(True)
+        optimizer = self._make(parameter, rate)
+        schedule = schedule_of(self.schedule, optimizer)
+        memory = _Run(parameter, optimizer, schedule, standard, rate, metrics, torch.zeros_like(theta))
+        return self._state(objective, memory, theta, found)
 
     def step(self, objective: Objective, state: State) -> State:
         """The state after one more epoch; how far it is from the maximum is not known until the last one."""
         memory = self._epoch(objective, state.memory)
-        theta = (memory.mean if memory.count else memory.parameter.detach()) * memory.scale
-        if not bool(torch.isfinite(theta).all()):
-            raise DomainError(f"SGD diverged at learning rate {memory.rate}. Give a smaller learning_rate.")
-        left = math.inf if memory.done < self.epochs else 0.0  # 0: certify, and polish
-        return State(theta, objective.slope(theta), None, torch.zeros_like(theta), left, memory=memory)
+        theta = memory.standard.theta(memory.mean if memory.count else memory.parameter.detach())
+        slope = objective.slope(theta) if bool(torch.isfinite(theta).all()) else None
+        if slope is None or not math.isfinite(slope.value):
+            raise DomainError(
+                f"SGD diverged at learning rate {_rate_of(memory.optimizer)} in epoch {len(memory.history)}: "
+                f"the loss is {math.nan if slope is None else slope.value}. Give a smaller learning_rate."
+            )
+        if memory.schedule is not None and self.schedule_every == "epoch":
+            advance(memory.schedule, slope.value)
+        return self._state(objective, memory, theta, slope)
 
-    def _epoch(self, objective: Objective, memory: _Epochs) -> _Epochs:
+    def _state(self, objective: Objective, memory: _Run, theta: Tensor, slope: Slope) -> State:
+        """The state after an epoch, which the callbacks are shown."""
+        found = means_of(objective, theta, memory.metrics)
+        number, rate = len(memory.history), _rate_of(memory.optimizer)
+        shown = objective.layout.to_user(theta).cpu()
+        history = [*memory.history, Epoch(number, slope.value, rate, shown, found)]
+        asked = [callback(list(history)) for callback in self._callbacks]
+        over = number >= self.epochs or any(answer is True for answer in asked)
+        left = 0.0 if over else math.inf  # 0: certify, and polish
+        notes = {"step_in_se": math.inf, "epoch": number, "learning_rate": rate, **found}  # how far, nobody knows yet
+        memory = replace(memory, history=history)
+        return State(theta, slope, None, torch.zeros_like(theta), left, memory=memory, notes=notes)
+
+    def _epoch(self, objective: Objective, memory: _Run) -> _Run:
         """Every row once."""
         objective.meter.passes += 1
-        mean, count = memory.mean, memory.count
-        averaged = self.average and 2 * memory.done >= self.epochs
-        for batch in objective.design.minibatches(self.batch_rows, self.seed + memory.done):
-            self._descend(objective.on(batch), memory.parameter, memory.scale, memory.optimizer)
+        mean, count, done = memory.mean, memory.count, len(memory.history) - 1
+        averaged = self.average and 2 * done >= self.epochs
+        for batch in objective.design.minibatches(self.batch_rows, self.seed + done):
+            loss = self._descend(objective.on(batch), memory.parameter, memory.standard, memory.optimizer)
+            if memory.schedule is not None and self.schedule_every == "batch":
+                advance(memory.schedule, loss)
             if averaged:
                 count += 1
                 mean = mean + (memory.parameter.detach() - mean) / count
-        return replace(memory, mean=mean, count=count, done=memory.done + 1)
+        return replace(memory, mean=mean, count=count)
 
     @staticmethod
-    def _descend(batch: Objective, parameter: Tensor, scale: Tensor, optimizer: torch.optim.Optimizer) -> None:
-        parameter.grad = batch.slope(parameter.detach() * scale).gradient * scale / batch.design.n
+    def _descend(batch: Objective, parameter: Tensor, standard: Standard, optimizer: torch.optim.Optimizer) -> float:
+        """The loss of the batch before the step."""
+        slope = batch.slope(standard.theta(parameter.detach()))
+        parameter.grad = standard.gradient(slope.gradient) / batch.design.n
         optimizer.step()
+        return slope.value / batch.design.n
 
     def _make(self, parameter: Tensor, rate: float) -> torch.optim.Optimizer:
-        if self.optimizer == "sgd":
-            return torch.optim.SGD([parameter], lr=rate, momentum=self.momentum)
-        if self.optimizer == "adam":
-            return torch.optim.Adam([parameter], lr=rate)
-        if isinstance(self.optimizer, type):
-            return self.optimizer([parameter], lr=rate)  # type: ignore[call-arg]
-        assert callable(self.optimizer)
-        made = self.optimizer([parameter])
-        if not isinstance(made, torch.optim.Optimizer):
-            raise OptionError(f"optimizer= is a function that returns a torch.optim optimizer; it returned {made!r}.")
-        return made
+        if self.update is not None:
+            return UpdateOptimizer([parameter], rate, self.update)
+        return optimizer_of(self.optimizer, parameter, rate, self.momentum)
 
-    def _rate(self, objective: Objective, theta: Tensor, scale: Tensor) -> float:
+    def _rate(self, objective: Objective, theta: Tensor, standard: Standard) -> float:
         """The learning rate: the user's, or a found one."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return math.nan if self._is_made_by_user else self._find_rate(objective, theta, scale)
+        return math.nan if self._is_made_by_user else self._find_rate(objective, theta, standard)
 
-    def _find_rate(self, objective: Objective, theta: Tensor, scale: Tensor) -> float:
+    def _find_rate(self, objective: Objective, theta: Tensor, standard: Standard) -> float:
         """A quarter, for safety, of the largest of 1, 1/2, ... whose trial steps end lower than they began."""
-        trial = next(iter(objective.design.minibatches(max(self.batch_rows, 1024), self.seed)))
-        batch = objective.on(trial)
-        before = batch.slope(theta).value
+        trial = objective.on(next(iter(objective.design.minibatches(max(self.batch_rows, 1024), self.seed))))
+        batches = [objective.on(rows) for rows in trial.design.minibatches(self.batch_rows, self.seed)]
+        steps = max(TRIAL_STEPS, min(len(batches), MOST_TRIAL_STEPS))
+        before = trial.slope(theta).value
         rate = 1.0
         for _ in range(30):
-            parameter = (theta / scale).requires_grad_(True)
+            parameter = standard.of(theta).requires_grad_(True)
             optimizer = self._make(parameter, rate)
-            for _ in range(TRIAL_STEPS):
-                self._descend(batch, parameter, scale, optimizer)
-            after = batch.slope(parameter.detach() * scale).value
-            if after < before:
+            for step in range(steps):
+                self._descend(batches[step % len(batches)], parameter, standard, optimizer)
+            after = trial.slope(standard.theta(parameter.detach())).value
+            if after <= before + 1e-6 * abs(before):  # a start at the maximum cannot be bettered
                 return rate / 4.0
             rate /= 2.0
         raise DomainError("SGD found no learning rate that lowers the loss. Give learning_rate, or start=.")
 
 
-def _check_optimizer(given: Any) -> None:
-    if isinstance(given, str):
-        if given not in NAMES:
-            raise UnknownNameError(f"There is no optimizer {given!r}. {did_you_mean(given, NAMES)}")
-    elif isinstance(given, type):
-        if not issubclass(given, torch.optim.Optimizer):
-            raise OptionError(f"optimizer= is a class of torch.optim; {given.__name__} is none.")
-        if issubclass(given, torch.optim.LBFGS):
-            raise OptionError('optimizer=LBFGS needs more than minibatch gradients. Say solver="lbfgs".')
-    elif not callable(given):
-        raise OptionError(f"optimizer= is a name, a class of torch.optim or a function; got {given!r}.")
+def _rate_of(optimizer: torch.optim.Optimizer) -> float:
+    return float(optimizer.param_groups[0]["lr"])
 
 
 def _is_number(value: Any) -> bool:

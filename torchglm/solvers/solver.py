@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, ClassVar
@@ -30,6 +31,7 @@ class Status(Enum):
     CONVERGED = "Converged: what the last Newton step left is shorter than the tolerance."
     ROUNDING = "No further decrease is possible in float64: the next Newton step is rounding."
     MAX_STEPS = "The solver stopped at its largest number of steps before the next Newton step was small."
+    UNPOLISHED = "Stopped, as asked, where the epochs of SGD ended: near the maximum at best, not at it."
     STALLED = "No step along the search direction decreases the objective: the optimum may lie on the boundary."
 
     @property
@@ -60,6 +62,7 @@ class State:
     step_size: float = 1.0  # the share of the full step that was taken to get here
     stalled: bool = False
     memory: Any = None
+    notes: Mapping[str, float] = field(default_factory=dict)  # what the trace shows beside its own columns
 
 
 SOLVERS: Registry[Solver] = Registry("solver")
@@ -83,6 +86,11 @@ class Solver(ABC):
         """Steps that are the solver's plan, as the epochs of SGD: they do not count against `max_steps`."""
         return 0
 
+    @property
+    def polishes(self) -> bool:
+        """Whether a run goes on to the maximum from where the solver ends."""
+        return True
+
     @abstractmethod
     def init(self, objective: Objective, start: Start) -> State:
         """The first state, at the start or better."""
@@ -94,7 +102,10 @@ class Solver(ABC):
 
 @dataclass(frozen=True)
 class Solution:
-    """Where a run ended: `point` is the exact quadratic at `theta`, of the expected information."""
+    """Where a run ended: `point` is the exact quadratic there, of the expected information.
+
+    Of a likelihood that is not convex it is that of the observed information, where that is definite.
+    """
 
     theta: Tensor
     point: Quadratic
@@ -148,12 +159,15 @@ def run(solver: Solver, objective: Objective, start: Start, stop: Stop, watch: A
                 "step_size": state.step_size,
                 "passes": objective.meter.passes,
                 "seconds": seconds,
+                **state.notes,
             }
         )
         if watch is not None:
             watch(trace)
         if _ends(objective, state, stop) or count == stop.max_steps:
             state, done = _certify(objective, state, stop, count)
+            if done is None and not solver.polishes:
+                done = Status.UNPOLISHED
             if done is not None:
                 assert state.exact is not None
                 theta = state.theta + state.step if done.converged else state.theta  # the last step costs nothing
@@ -170,8 +184,8 @@ def _polishing(solver: Solver, polish: Solver) -> Solver:
 def _certify(objective: Objective, state: State, stop: Stop, count: int) -> tuple[State, Status | None]:
     """The state with the exact expected quadratic at its theta, and how the run ends there, or None to go on."""
     point = state.exact
-    if point is None or point.information != "expected":
-        point = objective.quadratic(state.theta)
+    if point is None or (point.information != "expected" and objective.likelihood.is_convex):
+        point = newton(objective, state.theta, state)
     length = step_in_se(objective, point)
     certified = replace(
         state,
@@ -180,10 +194,10 @@ def _certify(objective: Objective, state: State, stop: Stop, count: int) -> tupl
         curvature=point.curvature,
         step=point.step,
         step_in_se=length,
-        information="expected",
+        information=point.information,
         memory=None,
     )
-    if _is_settled(state) and length <= max(stop.step_in_se, certain_step(objective)):
+    if _is_settled(state) and length <= max(stop.step_in_se, certain_step(objective, point)):
         return certified, Status.CONVERGED
     if _is_rounding(objective, certified):
         return certified, Status.ROUNDING
@@ -196,7 +210,7 @@ def _certify(objective: Objective, state: State, stop: Stop, count: int) -> tupl
 
 def _ends(objective: Objective, state: State, stop: Stop) -> bool:
     """Whether the solver has done what it can, as far as it knows."""
-    enough = stop.step_in_se if state.exact is None else max(stop.step_in_se, certain_step(objective))
+    enough = stop.step_in_se if state.exact is None else max(stop.step_in_se, certain_step(objective, state.exact))
     return state.stalled or (_is_settled(state) and state.step_in_se <= enough) or _is_rounding(objective, state)
 
 
@@ -205,17 +219,26 @@ def _is_settled(state: State) -> bool:
     return state.step_size == 1.0
 
 
-def certain_step(objective: Objective) -> float:
+def newton(objective: Objective, theta: Tensor, before: State) -> Quadratic:
+    """The quadratic at theta whose step leads down fastest; `before` is the state of another point."""
+    if before.curvature is None:
+        return objective.quadratic(theta)
+    return objective.newton(theta, before.curvature.aliased)
+
+
+def certain_step(objective: Objective, point: Quadratic | None = None) -> float:
     """The exact Newton step from which the search may end, because the step itself is still taken; 0 for none.
 
     A Newton step of length d moves weights, and so standard errors, by about M d relative, and leaves M d^2, M the
     standard error of a linear predictor, near sqrt(p / n): on many rows a step of 1e-5 may be the last one. A scoring
     step of a link that is not canonical leaves what expected and observed information differ by, a share near M.
+    `point` is that step's, where it is known.
     """
     n = objective.design.n
     if n < MANY_ROWS:
         return 0.0
-    if not objective.is_newton:
+    scored = point is not None and point.information == "expected" and not objective.likelihood.is_convex
+    if scored or not objective.is_newton:
         return SCORING_STEP
     return min(CERTAIN_STEP, CERTAIN_SHIFT * (n / objective.layout.width) ** 0.5)
 

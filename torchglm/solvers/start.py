@@ -102,5 +102,9 @@ class Start:
             "every mean inside, or a link whose domain holds the responses."
         )
 
+    def flat(self, objective: Objective) -> Tensor:
+        """theta (p,) without any effect: where gradient descent begins."""
+        return intercept_theta(objective, self.family)
+
     def _given(self, objective: Objective, family: Family) -> Tensor | None:
         return self.given

@@ -16,12 +16,12 @@ from torchglm.design.weights import Probability
 from torchglm.diagnostics.influence import Influence
 from torchglm.diagnostics.rows import Rows, spread, used_rows
 from torchglm.inference.estimate import Estimate
+from torchglm.inference.prediction.distribution import COUNTS
 from torchglm.inference.record import Record
 from torchglm.numerics.registry import Registry
 
 FEWEST = 5.0  # observations a coefficient below which fitted means follow their rows
 LEVEL = 0.05  # p-values below it are a concern
-COUNTS = ("poisson", "negative_binomial")
 
 CHECKS: Registry[Check] = Registry("check")
 

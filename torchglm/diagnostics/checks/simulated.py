@@ -19,8 +19,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from torchglm.diagnostics.checks.check import COUNTS, LEVEL, Check, Finding, Subject, p_text
+from torchglm.diagnostics.checks.check import LEVEL, Check, Finding, Subject, p_text
 from torchglm.errors import OptionError
+from torchglm.inference.prediction.distribution import COUNTS
 
 AT_ONCE = 2_000_000  # simulated responses held
 
@@ -48,6 +49,8 @@ class Simulated(Check, name="simulation"):
     def run(self, subject: Subject) -> Finding | str:
         if subject.no_distribution:
             return subject.no_distribution
+        if subject.record.numbers.phi == 0.0:
+            return "the dispersion is zero"
         try:
             drawn = simulate(subject, self.draws, self.rows)
         except OptionError:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from torchglm.design.block import Block
-from torchglm.diagnostics.checks.check import COUNTS, LEVEL, Check, Finding, Subject, p_text
+from torchglm.diagnostics.checks.check import LEVEL, Check, Finding, Subject, p_text
+from torchglm.inference.prediction.distribution import COUNTS
 from torchglm.numerics.sums import Sums
 from torchglm.objective.objective import gradient_sums
 

@@ -34,10 +34,10 @@ from torch import Tensor
 from torchglm.design.weights import Frequency
 from torchglm.errors import OptionError
 from torchglm.inference.covariance.cluster import Clustered
-from torchglm.inference.covariance.kind import to_user
-from torchglm.inference.estimate import Estimate
 from torchglm.inference.covariance.groups import RowGroups
 from torchglm.inference.covariance.inverse_root import inverse_root_times
+from torchglm.inference.covariance.kind import to_user
+from torchglm.inference.estimate import Estimate
 
 FITTED = 1e-10  # an eigenvalue of I - H below it: a direction that is fitted exactly
 LARGEST_DIRECT = 300  # rows of a cluster whose root is taken by its own eigenvectors
@@ -127,6 +127,8 @@ def _by_resolvents(basis: Tensor, variance: Tensor) -> Tensor:
 class BiasReduced(Clustered):
     """What CR2 and CR3 share: one way of clusters, and tests that refer to t(G - 1), or with df="satterthwaite" each
     coefficient's to the t of its own degrees of freedom."""
+
+    needs_leverage = True
 
     @abstractmethod
     def adjusted(self, rows: Whitened) -> Tensor:

@@ -7,13 +7,13 @@ from typing import Any
 
 from torchglm.design.weights import Probability, Weights
 from torchglm.errors import OptionError
-from torchglm.inference import bias_reduced as _bias_reduced  # noqa: F401  (registers its kinds)
-from torchglm.inference import cluster as _cluster  # noqa: F401
-from torchglm.inference import hac as _hac  # noqa: F401
-from torchglm.inference import robust as _robust  # noqa: F401
 from torchglm.inference.computed import Computed
-from torchglm.inference.covariance.kind import COVARIANCES, CovarianceKind, described
+from torchglm.inference.covariance import bias_reduced as _bias_reduced  # noqa: F401  (registers its kinds)
+from torchglm.inference.covariance import cluster as _cluster  # noqa: F401
+from torchglm.inference.covariance import hac as _hac  # noqa: F401
+from torchglm.inference.covariance import robust as _robust  # noqa: F401
 from torchglm.inference.covariance.given import Given, is_given, label_of, read_matrix
+from torchglm.inference.covariance.kind import COVARIANCES, CovarianceKind, described
 from torchglm.inference.record import Record
 
 

@@ -21,11 +21,11 @@ from torch import Tensor
 
 from torchglm.design.keys import several
 from torchglm.errors import OptionError
-from torchglm.inference.covariance.kind import COVARIANCES, CovarianceKind, sandwiched
-from torchglm.inference.estimate import Estimate
 from torchglm.inference.covariance.groups import RowGroups, every_crossing, grouped, read_values
+from torchglm.inference.covariance.kind import COVARIANCES, CovarianceKind, sandwiched
 from torchglm.inference.covariance.scores import group_meats
 from torchglm.inference.covariance.ssc import correction, parameters, ratio
+from torchglm.inference.estimate import Estimate
 
 ROUNDING = 1e-12  # of the parts of a multiway sum
 

@@ -70,8 +70,8 @@ def grouped(estimate: Estimate, role: str, label: str, values: pd.Series) -> Row
         codes, levels = pd.factorize(values)
     if len(levels) < 2:
         raise DataError(
-            f"{role}={label} is the same in every row of the fit: {levels[0]!r}. With one group there is nothing to "
-            "tell its variance from."
+            f"{role}={label} is the same in every row of the fit: {str(levels[0])!r}. With one group there is nothing "
+            "to tell its variance from."
         )
     return RowGroups(
         label, torch.from_numpy(codes.astype(np.int64)).to(estimate.objective.design.y.device), len(levels)

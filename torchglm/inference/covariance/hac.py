@@ -23,11 +23,11 @@ from torch import Tensor
 
 from torchglm.design.weights import Frequency
 from torchglm.errors import DataError, OptionError, did_you_mean
-from torchglm.inference.covariance.kind import CovarianceKind, sandwiched
-from torchglm.inference.estimate import Estimate
 from torchglm.inference.covariance.groups import RowGroups, grouped, read_values, used_label
+from torchglm.inference.covariance.kind import CovarianceKind, sandwiched
 from torchglm.inference.covariance.scores import group_scores, written_out
 from torchglm.inference.covariance.ssc import ratio
+from torchglm.inference.estimate import Estimate
 
 STRETCH = 2_000_000  # entries of the scores written out at once
 
@@ -58,12 +58,9 @@ def _checked_lag(lag: int, n: int, what: str) -> int:
     return lag
 
 
-def lagged_meat(stretches: Iterator[Tensor], weights: Tensor) -> Tensor:
-    """u_t u_t' and the weighted products at lags 1, 2, ...: (p, p), from stretches (rows, p) of scores in order.
-
-    Scale: `weights` (lag + 1,), the first that of lag zero.
-    """
-    lag = len(weights) - 1
+def lagged_meat(stretches: Iterator[Tensor], kernel: str, lag: int) -> Tensor:
+    """u_t u_t' and the weighted products at lags 1, 2, ...: (p, p), from stretches (rows, p) of scores in order."""
+    weights = KERNELS[kernel](torch.arange(lag + 1, dtype=torch.float64) / (lag + 1))
     meat, tail = None, None
     for now in stretches:
         tail = now.new_zeros(lag, now.shape[1]) if tail is None else tail
@@ -101,9 +98,8 @@ class HAC(CovarianceKind, name="HAC"):
     def matrix(self, estimate: Estimate, phi: float) -> Tensor:
         estimate.refuse_changed_data()
         objective, lag, order = estimate.objective, self._lag(estimate), self._order(estimate)
-        weights = KERNELS[self.kernel](torch.arange(lag + 1, dtype=torch.float64) / (lag + 1))
         rows = max(STRETCH // objective.layout.width, 1)
-        meat = lagged_meat(written_out(objective, estimate.solution.theta, order, rows), weights)
+        meat = lagged_meat(written_out(objective, estimate.solution.theta, order, rows), self.kernel, lag)
         return sandwiched(estimate, meat) * (ratio(estimate.n, estimate.df_resid) if self.adjust else 1.0)
 
     def _lag(self, estimate: Estimate) -> int:
@@ -167,9 +163,8 @@ class DriscollKraay(CovarianceKind, name="driscoll_kraay"):
         estimate.refuse_changed_data()
         times = self._times(estimate)
         lag = self._lag(times)
-        weights = KERNELS[self.kernel](torch.arange(lag + 1, dtype=torch.float64) / (lag + 1))
         (scores,) = group_scores(estimate.objective, estimate.solution.theta, [times])
-        meat = lagged_meat(iter([scores.T]), weights)
+        meat = lagged_meat(iter([scores.T]), self.kernel, lag)
         return sandwiched(estimate, meat) * (ratio(estimate.n, estimate.df_resid) if self.adjust else 1.0)
 
     def natural_df(self, estimate: Estimate) -> float:

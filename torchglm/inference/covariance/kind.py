@@ -31,6 +31,7 @@ class CovarianceKind(ABC):
     """
 
     name: ClassVar[str]
+    needs_leverage: ClassVar[bool] = False  # which rows have for one linear predictor alone
     df: str | float | None = field(default=None, kw_only=True)
 
     def __init_subclass__(cls, *, name: str | None = None) -> None:
@@ -102,9 +103,15 @@ class Described(NamedTuple):
 def described(kind: CovarianceKind, estimate: Estimate, estimated: bool) -> Described:
     """What a summary says of a covariance, and what tests refer to; `estimated` says that phi is.
 
-    Raises: what reading the kind's columns raises.
+    Raises: what reading the kind's columns raises; OptionError for leverages of several linear predictors.
     """
-    note, df, dfs = kind.note_of(estimate), kind.reference_df(estimate, estimated), kind.coefficient_dfs(estimate)
+    if kind.needs_leverage and len(estimate.layout.columns) > 1:
+        raise OptionError(
+            f"{kind.name} needs the leverage of each row, which several linear predictors do not have. "
+            'Take covariance="HC1", or with clusters "cluster" or "CR1S".'
+        )
+    note = kind.note_of(estimate).replace("expected information", f"{estimate.information} information")
+    df, dfs = kind.reference_df(estimate, estimated), kind.coefficient_dfs(estimate)
     if dfs is not None:
         note = f"{note}; tests of coefficients refer to Satterthwaite's t, others to t({df:g})"
     elif df != (estimate.df_resid if estimated else None):  # what every model has needs no word
@@ -139,8 +146,8 @@ class Model(CovarianceKind, name="model"):
 def to_user(estimate: Estimate, inner: Tensor) -> Tensor:
     """A covariance (p, p) in the inner order -> in the formula's order, NaN where aliased."""
     out = estimate.layout.covariance_to_user(inner).cpu()
-    out[estimate.aliased, :] = math.nan
-    out[:, estimate.aliased] = math.nan
+    out[estimate.undetermined, :] = math.nan
+    out[:, estimate.undetermined] = math.nan
     return out
 
 

@@ -17,11 +17,12 @@ from torch import Tensor
 from torchglm.design.block import Block
 from torchglm.design.weights import Frequency
 from torchglm.errors import DataError, OptionError
-from torchglm.inference.covariance.kind import CovarianceKind, sandwiched
-from torchglm.inference.estimate import Estimate
 from torchglm.inference.covariance.groups import used_label
-from torchglm.inference.leverage import Hat
+from torchglm.inference.covariance.kind import CovarianceKind, sandwiched
+from torchglm.inference.covariance.scores import weighted_squares
 from torchglm.inference.covariance.ssc import correction, ratio
+from torchglm.inference.estimate import Estimate
+from torchglm.inference.leverage import Hat
 from torchglm.numerics.sums import Sums
 from torchglm.objective.curvature import assemble
 from torchglm.objective.joint import assemble_all, curvature_sums
@@ -70,9 +71,7 @@ def white_by_leverage(estimate: Estimate, power: int, name: str) -> Tensor:
 
 def _meat(block: Block, squared: Tensor, frequency: bool) -> Sums:
     """Raw sums of x x' times the squared scores (rows,) at weight one."""
-    if block.weight is not None:
-        squared = squared * (block.weight if frequency else block.weight.square())
-    return Sums(block.columns[0].gram(squared, block.scratch[0]))
+    return Sums(block.columns[0].gram(weighted_squares(block, squared, frequency), block.scratch[0]))
 
 
 def _total(estimate: Estimate, sums: Sums) -> Tensor:
@@ -126,6 +125,8 @@ class HC2(CovarianceKind, name="HC2"):
     Raises: DataError where a row has leverage one.
     """
 
+    needs_leverage = True
+
     def matrix(self, estimate: Estimate, phi: float) -> Tensor:
         return white_by_leverage(estimate, 1, "HC2")
 
@@ -140,6 +141,8 @@ class HC3(CovarianceKind, name="HC3"):
 
     Raises: DataError where a row has leverage one.
     """
+
+    needs_leverage = True
 
     def matrix(self, estimate: Estimate, phi: float) -> Tensor:
         return white_by_leverage(estimate, 2, "HC3")

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from torchglm.design.block import Block
 from torchglm.design.columns import RowColumns
-from torchglm.inference.estimate import Estimate
 from torchglm.inference.covariance.groups import RowGroups
+from torchglm.inference.estimate import Estimate
 from torchglm.numerics.sums import Sums
 from torchglm.objective.objective import Objective
 
@@ -42,6 +42,13 @@ def row_scores(objective: Objective, block: Block, raw: list[Tensor]) -> Tensor:
     """(rows, q) w_i g_i, what the columns of each predictor are multiplied by."""
     _, gradient = objective.likelihood.slope(block.y, objective.predictors(block, raw))
     return gradient if block.weight is None else gradient * block.weight[:, None]
+
+
+def weighted_squares(block: Block, squared: Tensor, repeats: bool) -> Tensor:
+    """(rows,) squared scores from those at weight one: times w where a weight repeats its row, else times w^2."""
+    if block.weight is None:
+        return squared
+    return squared * (block.weight if repeats else block.weight.square())
 
 
 def _add(rows: RowColumns, score: Tensor, codes: Tensor, table: Tensor) -> None:

@@ -17,10 +17,13 @@ from torch import Tensor
 
 from torchglm.errors import OptionError, UnknownNameError, did_you_mean
 from torchglm.inference.effects.contrast_values import Contrast, contrasts_of
-from torchglm.inference.rows import EffectRows, Setting
-from torchglm.inference.effects.table import check_scale, grouped, labelled, row_table, tested, weighted_means
-from torchglm.inference.jacobian import Groups, Jacobian, errors_of
+from torchglm.inference.effects.table import groups_by, labelled, row_table, weighted_means
 from torchglm.inference.effects.variables import Variable
+from torchglm.inference.jacobian import Groups, Jacobian
+from torchglm.inference.prediction.predict import check_scale
+from torchglm.inference.rows import EvaluatedRows
+from torchglm.inference.setting import Setting
+from torchglm.inference.wald import errors_of, wald_columns
 
 Comparison = Callable[[Tensor, Tensor], Tensor]
 
@@ -71,7 +74,7 @@ def kind_of(given: Any) -> Kind:
 
 
 def comparisons(
-    rows: EffectRows,
+    rows: EvaluatedRows,
     asked: Mapping[Variable, Any],
     kind: Any,
     by: Any,
@@ -87,7 +90,7 @@ def comparisons(
     how = kind_of(kind)
     if not asked:
         raise OptionError("The formula has no variable, so there is nothing to compare.")
-    labels, groups = grouped(rows, by)
+    labels, groups = groups_by(rows, by)
     covariance, tables = rows.record.defined_covariance, []
     for variable, choice in asked.items():
         outcomes = _Outcomes(rows, variable.name, scale, groups)
@@ -95,10 +98,10 @@ def comparisons(
             about = {"term": variable.name, "contrast": contrast.label(how.label)}
             if average:
                 estimate, error = _of_averages(outcomes, contrast, how, covariance)
-                tables.append(labelled(about, labels, tested(rows.record, estimate, error, level, how.null)))
+                tables.append(labelled(about, labels, wald_columns(rows.record, estimate, error, level, how.null)))
             else:
                 estimate, error = _of_rows(outcomes, contrast, how, covariance)
-                tables.append(row_table(rows, about, tested(rows.record, estimate, error, level, how.null)))
+                tables.append(row_table(rows, about, wald_columns(rows.record, estimate, error, level, how.null)))
     return pd.concat(tables, ignore_index=average)
 
 
@@ -113,7 +116,7 @@ class _Outcome(NamedTuple):
 class _Outcomes:
     """What a variable's values lead to, each found once."""
 
-    def __init__(self, rows: EffectRows, name: str, scale: str, groups: Groups):
+    def __init__(self, rows: EvaluatedRows, name: str, scale: str, groups: Groups):
         self.rows, self.name, self.scale, self.groups = rows, name, scale, groups
         self.averaged: dict[Any, tuple[Tensor, Tensor]] = {}
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from torchglm.errors import OptionError, did_you_mean
-from torchglm.inference.rows import EffectRows
 from torchglm.inference.effects.variables import Variable, mean_of, number_given, numbers_of
+from torchglm.inference.rows import EvaluatedRows
+from torchglm.numerics.weighted_quantiles import quantiles
 
 PAIRS: dict[str, Callable[[tuple[Any, ...]], list[tuple[Any, Any]]]] = {
     "reference": lambda levels: [(level, levels[0]) for level in levels[1:]],
@@ -36,7 +36,7 @@ class Contrast:
         return form.format(high=self.names[0], low=self.names[1])
 
 
-def contrasts_of(rows: EffectRows, variable: Variable, choice: Any) -> list[Contrast]:
+def contrasts_of(rows: EvaluatedRows, variable: Variable, choice: Any) -> list[Contrast]:
     """The pairs of values that a choice asks for; None is every level against the first, or a step of one.
 
     Raises: OptionError for a choice that the variable has not; LevelError.
@@ -63,7 +63,7 @@ def _level_pairs(variable: Variable, levels: tuple[Any, ...], choice: Any) -> li
     return pairs
 
 
-def _numeric_contrast(rows: EffectRows, name: str, choice: Any) -> Contrast:
+def _numeric_contrast(rows: EvaluatedRows, name: str, choice: Any) -> Contrast:
     if isinstance(choice, str):
         if choice not in SPREADS:
             raise OptionError(
@@ -81,26 +81,16 @@ def _numeric_contrast(rows: EffectRows, name: str, choice: Any) -> Contrast:
     return Contrast(numbers_of(rows, name) + step, None, (f"({name} + {step:g})", name))
 
 
-def _spread(rows: EffectRows, name: str, choice: str) -> tuple[float, float]:
+def _spread(rows: EvaluatedRows, name: str, choice: str) -> tuple[float, float]:
     """The ends of a spread of the values: half a standard deviation either side of the mean, and so on."""
     x = numbers_of(rows, name)
+    weights = torch.ones_like(x) if rows.weights is None else rows.weights
     if choice == "minmax":
         return float(x.min()), float(x.max())
     if choice == "iqr":
-        return _quantile(x, rows.weights, 0.25), _quantile(x, rows.weights, 0.75)
-    weights = torch.ones_like(x) if rows.weights is None else rows.weights
+        low, high = quantiles(x.numpy(), weights.numpy(), np.array([0.25, 0.75]))
+        return float(low), float(high)
     mean = mean_of(rows, name)
     sd = float(((x - mean).square().dot(weights) / (weights.sum() - 1.0)).sqrt())
     half = sd / 2.0 if choice == "sd" else sd
     return mean - half, mean + half
-
-
-def _quantile(x: Tensor, weights: Tensor | None, share: float) -> float:
-    """R's quantile (type 7) of the values, each written out as often as it counts."""
-    order = torch.argsort(x)
-    counts = torch.ones_like(x) if weights is None else weights
-    ends = counts[order].cumsum(0).numpy()
-    place = (ends[-1] - 1.0) * share
-    below, above = np.searchsorted(ends, [np.floor(place), np.floor(place) + 1.0], side="right").clip(max=len(x) - 1)
-    low, high = float(x[order[below]]), float(x[order[above]])
-    return low + (place - np.floor(place)) * (high - low)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from torchglm.errors import OptionError, did_you_mean
+from torchglm.inference.hypotheses.constraints import combination_text
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,5 @@ def _given(method: Any, names: list[str]) -> Contrasts:
     for row in matrix:
         if abs(row.sum()) > 1e-8 * np.abs(row).sum():
             raise OptionError(f"The weights of a contrast add up to zero; those of {row.tolist()} to {row.sum():g}.")
-    labels = labels or [_label(row, names) for row in matrix]
+    labels = labels or [combination_text(row, names) for row in matrix]
     return Contrasts(torch.from_numpy(matrix), tuple((label, "") for label in labels))
-
-
-def _label(row: np.ndarray, names: list[str]) -> str:
-    used = [(weight, name) for weight, name in zip(row, names, strict=True) if weight]
-    text = " ".join(f"{'-' if w < 0 else '+'} {name if abs(w) == 1 else f'{abs(w):g} * {name}'}" for w, name in used)
-    return text.removeprefix("+ ") or "0"

@@ -19,20 +19,21 @@ from torch import Tensor
 from torchglm.design.environment import names_in
 from torchglm.errors import OptionError, UnknownNameError, did_you_mean
 from torchglm.inference.aliasing import combinations
-from torchglm.inference.rows import EffectRows, rows_of_data
-from torchglm.inference.effects.table import check_scale, names_of
-from torchglm.inference.estimate import Estimate
 from torchglm.inference.effects.grid import asked_values, crossed
-from torchglm.inference.jacobian import Groups, Jacobian
 from torchglm.inference.effects.marginal_means import MarginalMeans
+from torchglm.inference.effects.table import names_of
+from torchglm.inference.effects.variables import mean_of, variables_of
+from torchglm.inference.estimate import Estimate
+from torchglm.inference.jacobian import Groups, Jacobian
+from torchglm.inference.prediction.predict import check_scale
 from torchglm.inference.record import Record
-from torchglm.inference.effects.variables import mean_of, offset_factors, variables_of
+from torchglm.inference.rows import EvaluatedRows, rows_of_data
 
 TOUCHED = 1e-6  # a share of a combination that the fit cannot tell; below it is rounding
 
 
 def marginal_means(
-    rows: EffectRows,
+    rows: EvaluatedRows,
     estimate: Estimate | None,
     specs: Any,
     by: Any,
@@ -82,7 +83,7 @@ def _names(specs: Any, by: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(names), tuple(dict.fromkeys(groups))
 
 
-def _values(rows: EffectRows, at: Any) -> dict[str, list[Any]]:
+def _values(rows: EvaluatedRows, at: Any) -> dict[str, list[Any]]:
     """The values of every variable in the grid: those of `at`, else all levels, or the mean."""
     given = {} if at is None else asked_values(rows, "at", at)
     return {
@@ -97,14 +98,12 @@ def _values(rows: EffectRows, at: Any) -> dict[str, list[Any]]:
 
 def _no_offset(record: Record, rows: int) -> dict[str, Any]:
     """Zeros and ones in place of an offset or exposure that was an array."""
-    arrays = {extra.role for extra in record.offsets if extra.factor is None}
-    if record.exposure is not None and record.exposure.factor is None:
-        arrays.add("exposure")
+    arrays = {extra.role for extra in record.extras if extra.factor is None}
     return {role: np.full(rows, 1.0 if role == "exposure" else 0.0) for role in arrays}
 
 
 def _averaged(
-    grid: EffectRows, rows: EffectRows, groups: Groups, at: Any, offset: float | None
+    grid: EvaluatedRows, rows: EvaluatedRows, groups: Groups, at: Any, offset: float | None
 ) -> tuple[Tensor, Tensor]:
     """L (means, p), and the offset (means,): the number given, that of the grid where `at` sets it, else the mean."""
     setting = grid.setting
@@ -112,7 +111,7 @@ def _averaged(
     matrix = Jacobian((setting.columns,), (one,), len(rows.theta)).averages(None, groups)
     if offset is not None:
         return matrix, torch.full((groups.count,), float(offset), dtype=torch.float64)
-    used = {name for factor in offset_factors(rows.record) for name in names_in(factor)}
+    used = {name for factor in rows.record.offset_factors for name in names_in(factor)}
     if at is not None and used & set(at):
         assert grid.offset is not None
         return matrix, groups.sum(grid.offset) / groups.sum(one)
@@ -139,7 +138,7 @@ def _estimable(record: Record, estimate: Estimate | None, matrix: Tensor) -> Ten
     return ((matrix @ zero).abs() <= TOUCHED * (matrix.abs() @ zero.abs())).all(1)
 
 
-def _note(rows: EffectRows, means: MarginalMeans, values: dict[str, list[Any]]) -> str:
+def _note(rows: EvaluatedRows, means: MarginalMeans, values: dict[str, list[Any]]) -> str:
     """What the table does not show: over what was averaged, where numeric variables and the offset stand, the scale."""
     rest = [name for name in variables_of(rows) if name not in means.labels]
     over = [name for name in rest if len(values[name]) > 1]

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from torchglm.errors import OptionError, UnknownNameError, did_you_mean
-from torchglm.inference.rows import EffectRows
 from torchglm.inference.effects.variables import Variable, mean_of, mode_of, values_given, variables_of
+from torchglm.inference.rows import EvaluatedRows
 
 MOST_ROWS = 1_000_000
 
 
-def asked_values(rows: EffectRows, role: str, given: Any) -> dict[str, list[Any]]:
+def asked_values(rows: EvaluatedRows, role: str, given: Any) -> dict[str, list[Any]]:
     """The values of each variable that a grid names, in its order.
 
     Raises: OptionError for what is no dict, or an empty one; UnknownNameError for what is no variable; LevelError.
@@ -49,12 +49,12 @@ def crossed(role: str, values: Mapping[str, list[Any]]) -> pd.DataFrame:
     return pd.DataFrame(frame, index=pd.RangeIndex(count))
 
 
-def typical(rows: EffectRows, variable: Variable) -> Any:
+def typical(rows: EvaluatedRows, variable: Variable) -> Any:
     """The mean of a numeric variable, the most frequent level of another."""
     return mean_of(rows, variable.name) if variable.levels is None else mode_of(rows, variable)
 
 
-def reference_grid(rows: EffectRows, role: str, given: Any) -> pd.DataFrame:
+def reference_grid(rows: EvaluatedRows, role: str, given: Any) -> pd.DataFrame:
     """The combinations of the values given, beside the typical value of every other variable, offset included.
 
     Raises: what `asked_values` and `crossed` raise.

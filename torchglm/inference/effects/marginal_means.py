@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from torchglm.errors import OptionError
-from torchglm.inference.effects.multiplicity import Reference, Simultaneous, adjusted, check_method, critical
-from torchglm.inference.effects.predictions import interval_columns
 from torchglm.inference.effects.contrasts import Contrasts, contrasts_by
-from torchglm.inference.hypotheses.linear import quantile
-from torchglm.inference.jacobian import errors_of
+from torchglm.inference.effects.multiplicity import Simultaneous, adjusted, check_method, critical
+from torchglm.inference.effects.predictions import interval_columns
 from torchglm.inference.record import Record
+from torchglm.inference.wald import Reference, check_level, errors_of
 
 RATIOS = ("log", "logit")  # links whose differences are logs of ratios: of means, of odds
 
@@ -41,7 +40,7 @@ class MarginalMeans:
     @property
     def eta(self) -> Tensor:
         """(means,) on the link scale."""
-        return self.matrix @ self.record.numbers.theta.nan_to_num(nan=0.0) + self.offset
+        return self.matrix @ self.record.defined_theta + self.offset
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -93,14 +92,16 @@ class MarginalMeans:
 
     def _table(self, places: list[int], wanted: Contrasts, adjust: str) -> pd.DataFrame:
         weights, record = wanted.weights, self.record
-        used = weights != 0  # what is not estimable matters to the contrasts with it only
-        rows = torch.where(used[:, :, None], weights[:, :, None] * self.matrix[places], 0.0).sum(1)
-        estimate = rows @ record.numbers.theta.nan_to_num(nan=0.0) + weights @ self.offset[places]
+        means = self.matrix[places]
+        rows = weights @ means.nan_to_num(nan=0.0)
+        unknown = (weights != 0).double() @ torch.isnan(means).double() > 0  # matters to the contrasts with it only
+        rows = rows.masked_fill(unknown, torch.nan)
+        estimate = rows @ record.defined_theta + weights @ self.offset[places]
         error = errors_of(rows, record.defined_covariance)
         statistic = (estimate / error).numpy()
         reference = Reference(record.reference_df)
         joint = Simultaneous(len(weights), len(places) if wanted.all_pairs else 0, reference)
-        quantile(record, self.level)  # refuses a level that is none
+        check_level(self.level)
         half = critical(self.level, adjust, joint) * error
         low, high = estimate - half, estimate + half
         ratio = self.scale == "response" and record.family.link.name in RATIOS

@@ -18,27 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from torchglm.errors import OptionError, did_you_mean
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The distribution of a statistic: t with `df` degrees of freedom, normal where they are infinite."""
-
-    df: float
-
-    def p_values(self, statistic: np.ndarray) -> np.ndarray:
-        """Two-sided."""
-        from scipy import special
-
-        size = -np.abs(statistic)
-        return 2.0 * (special.ndtr(size) if np.isinf(self.df) else special.stdtr(self.df, size))
-
-    def quantile(self, error: float) -> float:
-        """What |statistic| exceeds with chance `error`."""
-        from scipy import special
-
-        upper = 1.0 - error / 2.0
-        return float(special.ndtri(upper) if np.isinf(self.df) else special.stdtrit(self.df, upper))
+from torchglm.inference.wald import Reference
 
 
 @dataclass(frozen=True)
@@ -103,9 +83,10 @@ def critical(level: float, method: str, joint: Simultaneous) -> float:
     """What |estimate| / se is compared with, so that all intervals hold together with chance `level`."""
     error, m = 1.0 - level, max(joint.tests, 1)
     if method == "none":
-        return joint.reference.quantile(error)
+        return float(joint.reference.quantile(1.0 - error / 2.0))
     if method == "tukey":
         from scipy import stats
 
         return float(stats.studentized_range.ppf(level, joint.estimates, joint.reference.df)) / np.sqrt(2.0)
-    return joint.reference.quantile(-np.expm1(np.log1p(-error) / m) if method == "sidak" else error / m)
+    each = -np.expm1(np.log1p(-error) / m) if method == "sidak" else error / m
+    return float(joint.reference.quantile(1.0 - each / 2.0))

@@ -11,18 +11,19 @@ import torch
 from torch import Tensor
 
 from torchglm.errors import OptionError
-from torchglm.inference.rows import EffectRows, Setting, rows_of_data
-from torchglm.inference.effects.table import check_scale, grouped, labelled, row_table, weighted_means
 from torchglm.inference.effects.grid import asked_values, crossed, reference_grid
-from torchglm.inference.hypotheses.linear import quantile
-from torchglm.inference.jacobian import Groups, Jacobian, errors_of
-from torchglm.inference.prediction.predict import mapped
-from torchglm.inference.record import Record
+from torchglm.inference.effects.table import groups_by, labelled, row_table, weighted_means
 from torchglm.inference.effects.variables import variables_of
+from torchglm.inference.jacobian import Groups, Jacobian, eta_errors
+from torchglm.inference.prediction.predict import check_scale, mapped
+from torchglm.inference.record import Record
+from torchglm.inference.rows import EvaluatedRows, rows_of_data
+from torchglm.inference.setting import Setting
+from torchglm.inference.wald import errors_of, quantile
 
 
 def predictions(
-    rows: EffectRows,
+    rows: EvaluatedRows,
     grid: Any,
     by: Any,
     average: bool,
@@ -40,12 +41,12 @@ def predictions(
     if by is not None:
         raise OptionError("by= averages predictions over groups: it needs average=True.")
     if grid is None:
-        return row_table(rows, {}, interval_columns(rows.record, *_linear(rows, rows.setting), scale, level))
+        return row_table(rows, {}, interval_columns(rows.record, *_linear(rows), scale, level))
     frame = reference_grid(rows, "grid", grid)
     at = rows_of_data(rows.record, frame, _spread_over(given, len(frame)), "grid=")
     if at.kept is not None:
         raise OptionError("grid= holds a missing value, or one where a transform of the formula is not defined.")
-    columns = interval_columns(rows.record, *_linear(at, at.setting), scale, level)
+    columns = interval_columns(rows.record, *_linear(at), scale, level)
     return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
 
 
@@ -54,11 +55,9 @@ def _spread_over(given: Mapping[str, Any], rows: int) -> dict[str, Any]:
     return {name: np.full(rows, float(v)) if isinstance(v, int | float) else v for name, v in given.items()}
 
 
-def _linear(rows: EffectRows, setting: Setting) -> tuple[Tensor, Tensor]:
+def _linear(rows: EvaluatedRows) -> tuple[Tensor, Tensor]:
     """eta of each row and its standard error."""
-    eta = setting.eta(rows.theta)
-    jacobian = Jacobian((setting.columns,), (torch.ones_like(eta),), len(rows.theta))
-    return eta, jacobian.errors(rows.record.defined_covariance)
+    return rows.setting.eta(rows.theta), eta_errors(rows.setting, rows.record.defined_covariance)
 
 
 def interval_columns(
@@ -78,8 +77,8 @@ def interval_columns(
     return {name: values.numpy() for name, values in columns.items()}
 
 
-def _averages(rows: EffectRows, grid: Any, by: Any, scale: str, level: float) -> pd.DataFrame:
-    labels, groups = grouped(rows, by)
+def _averages(rows: EvaluatedRows, grid: Any, by: Any, scale: str, level: float) -> pd.DataFrame:
+    labels, groups = groups_by(rows, by)
     if grid is None:
         return labelled({}, labels, _averaged(rows, rows.setting, groups, scale, level))
     known = variables_of(rows, offsets=True)
@@ -94,7 +93,7 @@ def _averages(rows: EffectRows, grid: Any, by: Any, scale: str, level: float) ->
     return pd.concat(tables, ignore_index=True)
 
 
-def _averaged(rows: EffectRows, setting: Setting, groups: Groups, scale: str, level: float) -> dict[str, np.ndarray]:
+def _averaged(rows: EvaluatedRows, setting: Setting, groups: Groups, scale: str, level: float) -> dict[str, np.ndarray]:
     """Each group's average prediction, with a symmetric interval: an average of means has no link to map by."""
     eta, family = setting.eta(rows.theta), rows.record.family
     mean, slope = (eta, torch.ones_like(eta)) if scale == "link" else (family.mean(eta), family.link.derivative(eta))

@@ -23,11 +23,14 @@ from torchglm.design.columns import Columns
 from torchglm.design.environment import names_in
 from torchglm.design.schema import Categorical
 from torchglm.errors import OptionError
-from torchglm.inference.rows import EffectRows, Setting
-from torchglm.inference.effects.table import check_scale, grouped, labelled, row_table, tested, weighted_means
-from torchglm.inference.jacobian import Jacobian, errors_of
 from torchglm.inference.effects.stencil import nodes
-from torchglm.inference.effects.variables import Variable, chosen, numbers_of, offset_factors, variables_of
+from torchglm.inference.effects.table import groups_by, labelled, row_table, weighted_means
+from torchglm.inference.effects.variables import Variable, chosen, numbers_of, variables_of
+from torchglm.inference.jacobian import Jacobian
+from torchglm.inference.prediction.predict import check_scale
+from torchglm.inference.rows import EvaluatedRows
+from torchglm.inference.setting import Setting
+from torchglm.inference.wald import errors_of, wald_columns
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,13 @@ class Slope:
 
 
 def slopes(
-    rows: EffectRows, reference: EffectRows, names: list[str] | None, by: Any, scale: str, level: float, average: bool
+    rows: EvaluatedRows,
+    reference: EvaluatedRows,
+    names: list[str] | None,
+    by: Any,
+    scale: str,
+    level: float,
+    average: bool,
 ) -> pd.DataFrame:
     """Average slopes, one row a variable and group, or one a row of the data.
 
@@ -60,7 +69,7 @@ def slopes(
     variables = _numeric(rows, names)
     theta, covariance = rows.theta, rows.record.defined_covariance
     base = _base(rows, scale)
-    labels, groups = grouped(rows, by)
+    labels, groups = groups_by(rows, by)
     tables = []
     for variable in variables:
         slope = _slope(rows, reference, variable.name, theta)
@@ -73,13 +82,13 @@ def slopes(
         if average:
             estimate = weighted_means(value, rows.weights, groups)
             error = errors_of(jacobian.averages(rows.weights, groups), covariance)
-            tables.append(labelled(term, labels, tested(rows.record, estimate, error, level)))
+            tables.append(labelled(term, labels, wald_columns(rows.record, estimate, error, level)))
         else:
-            tables.append(row_table(rows, term, tested(rows.record, value, jacobian.errors(covariance), level)))
+            tables.append(row_table(rows, term, wald_columns(rows.record, value, jacobian.errors(covariance), level)))
     return pd.concat(tables, ignore_index=average)
 
 
-def _numeric(rows: EffectRows, names: list[str] | None) -> list[Variable]:
+def _numeric(rows: EvaluatedRows, names: list[str] | None) -> list[Variable]:
     if names is None:
         found = [v for v in variables_of(rows).values() if v.levels is None and not _coded_from(rows, v.name)]
         if not found:
@@ -102,14 +111,14 @@ def _numeric(rows: EffectRows, names: list[str] | None) -> list[Variable]:
     return found
 
 
-def _coded_from(rows: EffectRows, name: str) -> str:
+def _coded_from(rows: EvaluatedRows, name: str) -> str:
     """The code that makes levels of a numeric variable; empty for none."""
     schema = rows.record.schema
     made = [f.text for f in schema.parsed.factors if name in names_in(f)]
     return next((text for text in made if isinstance(schema.factors[text], Categorical)), "")
 
 
-def _base(rows: EffectRows, scale: str) -> Base:
+def _base(rows: EvaluatedRows, scale: str) -> Base:
     eta = rows.setting.eta(rows.theta)
     if scale == "link":
         return Base(eta, torch.ones_like(eta), None)
@@ -117,7 +126,7 @@ def _base(rows: EffectRows, scale: str) -> Base:
     return Base(eta, link.derivative(eta), link.second_derivative(eta))
 
 
-def _slope(rows: EffectRows, reference: EffectRows, name: str, theta: Tensor) -> Slope:
+def _slope(rows: EvaluatedRows, reference: EvaluatedRows, name: str, theta: Tensor) -> Slope:
     steps = _exact_steps(rows) if _enters_as_itself(rows, name) else _difference_steps(rows, reference, name)
     value = torch.zeros(rows.rows, dtype=torch.float64)
     kept, weights = [], []
@@ -129,26 +138,26 @@ def _slope(rows: EffectRows, reference: EffectRows, name: str, theta: Tensor) ->
     return Slope(value, tuple(kept), tuple(weights))
 
 
-def _enters_as_itself(rows: EffectRows, name: str) -> bool:
+def _enters_as_itself(rows: EvaluatedRows, name: str) -> bool:
     """Whether every term and the offset are linear in the variable."""
     record = rows.record
-    used = [f for f in (*record.schema.parsed.factors, *offset_factors(record)) if name in names_in(f)]
+    used = [f for f in record.factors if name in names_in(f)]
     exposed = record.exposure is not None and record.exposure.factor in used
     return not exposed and all(f.kind == "lookup" for f in used)
 
 
-def _exact_steps(rows: EffectRows) -> list[tuple[Any, Tensor]]:
+def _exact_steps(rows: EvaluatedRows) -> list[tuple[Any, Tensor]]:
     one = torch.ones(rows.rows, dtype=torch.float64)
     return [(1.0, one), (0.0, -one)]
 
 
-def _difference_steps(rows: EffectRows, reference: EffectRows, name: str) -> list[tuple[Any, Tensor]]:
+def _difference_steps(rows: EvaluatedRows, reference: EvaluatedRows, name: str) -> list[tuple[Any, Tensor]]:
     x, seen = numbers_of(rows, name), numbers_of(reference, name)
     low, high = min(float(x.min()), float(seen.min())), max(float(x.max()), float(seen.max()))
     return list(nodes(x, low, high, float(seen.std(correction=0))))
 
 
-def _with_variable_only(setting: Setting, rows: EffectRows, name: str) -> Setting:
+def _with_variable_only(setting: Setting, rows: EvaluatedRows, name: str) -> Setting:
     """The setting without the columns of terms that do not use the variable: they cancel in a difference."""
     schema = rows.record.schema
     using = [t.label for t in schema.parsed.terms if any(name in names_in(f) for f in t.factors if f.kind != "literal")]

@@ -11,21 +11,8 @@ import torch
 from torch import Tensor
 
 from torchglm.errors import OptionError
-from torchglm.inference.rows import EffectRows
-from torchglm.inference.hypotheses.linear import p_values, quantile
 from torchglm.inference.jacobian import Groups
-from torchglm.inference.record import Record
-
-SCALES = ("response", "link")
-
-
-def check_scale(scale: str) -> None:
-    """Nothing, for "response" or "link".
-
-    Raises: OptionError.
-    """
-    if scale not in SCALES:
-        raise OptionError(f'scale= is "link" or "response"; got {scale!r}.')
+from torchglm.inference.rows import EvaluatedRows
 
 
 def names_of(role: str, given: Any) -> list[str]:
@@ -39,7 +26,7 @@ def names_of(role: str, given: Any) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def grouped(rows: EffectRows, by: Any) -> tuple[pd.DataFrame, Groups]:
+def groups_by(rows: EvaluatedRows, by: Any) -> tuple[pd.DataFrame, Groups]:
     """One row of labels a group, sorted, and the group of each row. Without `by`: one group without labels.
 
     A missing value is a group of its own.
@@ -60,26 +47,7 @@ def weighted_means(values: Tensor, weights: Tensor | None, groups: Groups) -> Te
     return groups.sum(values * weights) / groups.sum(weights)
 
 
-def tested(record: Record, estimate: Any, error: Any, level: float, null: float = 0.0) -> dict[str, Any]:  # noqa: PT028
-    """The columns estimate, std.error, statistic, p.value, conf.low, conf.high; `statistic` tests against `null`.
-
-    Raises: OptionError for a level outside of (0, 1).
-    """
-    estimate, error = np.asarray(estimate), np.asarray(error)
-    half = quantile(record, level) * error
-    with np.errstate(divide="ignore", invalid="ignore"):  # an effect of a variable without any: 0 / 0 is NaN
-        statistic = (estimate - null) / error
-    return {
-        "estimate": estimate,
-        "std.error": error,
-        "statistic": statistic,
-        "p.value": p_values(record, statistic),
-        "conf.low": estimate - half,
-        "conf.high": estimate + half,
-    }
-
-
-def row_table(rows: EffectRows, labels: dict[str, Any], columns: dict[str, Any]) -> pd.DataFrame:
+def row_table(rows: EvaluatedRows, labels: dict[str, Any], columns: dict[str, Any]) -> pd.DataFrame:
     """A table with the index of the data, NaN in the numbers of rows that are not complete."""
     if rows.kept is None:
         return pd.DataFrame({**labels, **columns}, index=rows.source.index)

@@ -18,8 +18,7 @@ from torchglm.design.numbers import as_tensor
 from torchglm.design.schema import Categorical
 from torchglm.design.terms import Factor
 from torchglm.errors import LevelError, OptionError, UnknownNameError, did_you_mean
-from torchglm.inference.rows import EffectRows
-from torchglm.inference.record import Record
+from torchglm.inference.rows import EvaluatedRows
 
 
 @dataclass(frozen=True)
@@ -43,23 +42,15 @@ class Variable:
         )
 
 
-def variables_of(rows: EffectRows, offsets: bool = False) -> dict[str, Variable]:
+def variables_of(rows: EvaluatedRows, offsets: bool = False) -> dict[str, Variable]:
     """The variables of the terms by name, in the formula's order; then those of the offset alone, where asked for."""
     record = rows.record
-    factors: list[Factor] = [*record.schema.parsed.factors]
-    if offsets:
-        factors.extend(offset_factors(record))
+    factors = record.factors if offsets else record.schema.parsed.factors
     columns = [name for factor in factors for name in _in_order(factor) if name in rows.source]
     return {name: Variable(name, _levels(rows, name)) for name in dict.fromkeys(columns)}
 
 
-def offset_factors(record: Record) -> list[Factor]:
-    """What offset and exposure evaluate; nothing of an array."""
-    extras = [*record.offsets, *(() if record.exposure is None else (record.exposure,))]
-    return [extra.factor for extra in extras if extra.factor is not None]
-
-
-def chosen(rows: EffectRows, names: Iterable[str]) -> dict[str, Variable]:
+def chosen(rows: EvaluatedRows, names: Iterable[str]) -> dict[str, Variable]:
     """The variables of those names.
 
     Raises: UnknownNameError for a name that is no variable of the formula.
@@ -76,7 +67,7 @@ def _in_order(factor: Factor) -> list[str]:
     return sorted(names_in(factor), key=factor.text.find)
 
 
-def _levels(rows: EffectRows, name: str) -> tuple[Any, ...] | None:
+def _levels(rows: EvaluatedRows, name: str) -> tuple[Any, ...] | None:
     """Those that the fit has learned of the column itself or of C(column, ...), else those of a column of text."""
     for text, learned in rows.record.schema.factors.items():
         if isinstance(learned, Categorical) and (text == name or is_marked(text, name)):
@@ -93,18 +84,18 @@ def is_marked(text: str, name: str) -> bool:
     return bool(re.match(rf"C\(\s*(?:{quoted}|`{quoted}`|Q\(['\"]{quoted}['\"]\))\s*[,)]", text))
 
 
-def numbers_of(rows: EffectRows, name: str) -> Tensor:
+def numbers_of(rows: EvaluatedRows, name: str) -> Tensor:
     """(rows,) float64: the values of a numeric variable."""
     return as_tensor(name, rows.column(name)).to(torch.float64)
 
 
-def mean_of(rows: EffectRows, name: str) -> float:
+def mean_of(rows: EvaluatedRows, name: str) -> float:
     """The mean of a numeric variable, rows counting as they do in averages."""
     x = numbers_of(rows, name)
     return float(x.mean() if rows.weights is None else x.dot(rows.weights) / rows.weights.sum())
 
 
-def mode_of(rows: EffectRows, variable: Variable) -> Any:
+def mode_of(rows: EvaluatedRows, variable: Variable) -> Any:
     """The level that most rows have; the first of several."""
     assert variable.levels is not None
     levels = pd.Index(list(variable.levels), dtype=object)

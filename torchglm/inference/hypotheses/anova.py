@@ -16,7 +16,6 @@ import pandas as pd
 
 from torchglm.errors import OptionError
 from torchglm.inference.estimate import Estimate
-from torchglm.inference.record import Record
 from torchglm.inference.hypotheses.term_tests import (
     TESTS,
     Refits,
@@ -29,6 +28,7 @@ from torchglm.inference.hypotheses.term_tests import (
     wald_rows,
 )
 from torchglm.inference.hypotheses.terms import ModelTerm, model_terms
+from torchglm.inference.record import Record
 
 TYPES = {"1": "I", "2": "II", "3": "III", "I": "I", "II": "II", "III": "III"}
 
@@ -38,13 +38,14 @@ def anova(record: Record, estimate: Estimate | None, type: object, test: object)
 
     Raises: OptionError, UnknownNameError; what fitting its submodels raises.
     """
+    record.refuse_several("anova()")
     kind = TYPES.get(str(type).upper())
     if kind is None:
         raise OptionError(f'type= is "I", "II" or "III" (or 1, 2, 3); got {type!r}.')
     chosen = resolve_test(record, test)
     terms = model_terms(record.schema)
     wald = chosen == "Wald" or is_robust(record)
-    steps = comparisons(terms, kind, with_intercept=wald)
+    steps = steps_of(terms, kind, with_intercept=wald)
     if not steps:
         raise OptionError(
             f"The model {record.facts.formula!r} has no term beside the intercept: there is nothing to test."
@@ -66,7 +67,7 @@ def anova(record: Record, estimate: Estimate | None, type: object, test: object)
     )
 
 
-def comparisons(terms: Sequence[ModelTerm], kind: str, *, with_intercept: bool = False) -> list[Step]:
+def steps_of(terms: Sequence[ModelTerm], kind: str, *, with_intercept: bool = False) -> list[Step]:
     """The models that each row of the table compares; the intercept is tested in Wald's type III only, as car does."""
     steps = []
     for k, term in enumerate(terms):

@@ -19,8 +19,8 @@ from torchglm.errors import OptionError
 from torchglm.inference.aliasing import combinations
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.hypotheses.linear import squared_length
-from torchglm.inference.record import Record
 from torchglm.inference.hypotheses.terms import ModelTerm, kept_columns
+from torchglm.inference.record import Record
 
 NEGLIGIBLE = 1e-8  # of the largest singular value: a direction that is not there
 
@@ -45,8 +45,10 @@ class TermWald:
     def test(self, larger: Iterable[ModelTerm], smaller: Iterable[ModelTerm], shown: str) -> tuple[float, int]:
         """chi2 and df of the hypothesis that the terms of `larger` that `smaller` lacks add nothing to it.
 
-        Raises: OptionError where the covariance is singular.
+        Raises: OptionError where the covariance is singular, or there is none.
         """
+        if not bool(torch.isfinite(self.correlation).all()):
+            raise OptionError(f"The term {shown!r} cannot be tested: the coefficients have no standard errors here.")
         outer, inner = self.restrictions(smaller), self.restrictions(larger)
         left = complement(outer @ self.correlation @ inner.T) @ outer
         if not len(left):

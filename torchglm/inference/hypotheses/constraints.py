@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -36,6 +36,13 @@ class Token(NamedTuple):
 
     shown: str
     code: str
+
+
+class Written(NamedTuple):
+    """A restriction as it was written: its label, and Python's code of its one or two sides."""
+
+    label: str
+    sides: list[str]
 
 
 def restrictions(names: tuple[str, ...], hypothesis: Any) -> Restrictions:
@@ -72,30 +79,42 @@ def _given(names: tuple[str, ...], hypothesis: Any) -> Restrictions:
         raise OptionError(f"A hypothesis matrix has one column a coefficient, {p}; got shape {tuple(matrix.shape)}.")
     if not bool(torch.isfinite(matrix).all()):
         raise OptionError("A hypothesis matrix holds finite numbers only.")
-    return Restrictions(matrix, torch.zeros(len(matrix), dtype=torch.float64), tuple(_label(names, r) for r in matrix))
+    labels = tuple(f"{combination_text(row, names)} = 0" for row in matrix.tolist())
+    return Restrictions(matrix, torch.zeros(len(matrix), dtype=torch.float64), labels)
 
 
-def _label(names: tuple[str, ...], row: Tensor) -> str:
-    """A row of L in text: "x1 - 2 * x2 = 0"."""
-    terms = [(float(factor), name) for factor, name in zip(row, names, strict=True) if factor != 0]
-    text = " ".join(
-        f"{'-' if factor < 0 else '+'} {name if abs(factor) == 1 else f'{abs(factor):g} * {name}'}"
-        for factor, name in terms
-    )
-    return f"{text.removeprefix('+ ') or '0'} = 0"
+def combination_text(weights: Iterable[float], names: Sequence[str]) -> str:
+    """A linear combination in text: "x1 - 2 * x2"."""
+    used = [(weight, name) for weight, name in zip(weights, names, strict=True) if weight != 0]
+    text = " ".join(f"{'-' if w < 0 else '+'} {name if abs(w) == 1 else f'{abs(w):g} * {name}'}" for w, name in used)
+    return text.removeprefix("+ ") or "0"
 
 
 def _parsed(names: tuple[str, ...], text: str) -> Restrictions:
-    rows, labels = [], []
-    for is_comma, found in groupby(tokens(names, text), lambda token: token.code == ","):
+    found = written(names, text)
+    if not found:
+        raise OptionError(f'The hypothesis {text!r} restricts nothing. Write "{names[-1]} = 0".')
+    table = torch.from_numpy(np.array([_row(one.sides, len(names), text) for one in found]))
+    return Restrictions(table[:, :-1], -table[:, -1], tuple(one.label for one in found))
+
+
+def written(names: tuple[str, ...], text: str, functions: tuple[str, ...] = ()) -> list[Written]:
+    """The restrictions between the commas of a text; `functions` are names that may be called in it.
+
+    Raises: UnknownNameError for a word that is no coefficient; OptionError for a second "=" in one of them.
+    """
+    out = []
+    for is_comma, found in groupby(tokens(names, text, functions), lambda token: token.code == ","):
         if not is_comma:
             piece = list(found)
-            rows.append(_row(piece, len(names), text))
-            labels.append(" ".join("".join(token.shown for token in piece).split()))
-    if not rows:
-        raise OptionError(f'The hypothesis {text!r} restricts nothing. Write "{names[-1]} = 0".')
-    table = torch.from_numpy(np.array(rows))
-    return Restrictions(table[:, :-1], -table[:, -1], tuple(labels))
+            sides = "".join(token.code for token in piece).split("=")
+            if len(sides) > 2:
+                raise OptionError(
+                    f'The hypothesis {text!r} cannot be read: separate restrictions, one "=" in each, by commas.'
+                )
+            label = " ".join("".join(token.shown for token in piece).split())
+            out.append(Written(label, [side.strip() for side in sides]))
+    return out
 
 
 def tokens(names: tuple[str, ...], text: str, functions: tuple[str, ...] = ()) -> list[Token]:
@@ -133,14 +152,11 @@ def _unknown(text: str, at: int, names: tuple[str, ...]) -> UnknownNameError:
     return UnknownNameError(f"The hypothesis {text!r} cannot be read: {word!r} is no coefficient. {hint}")
 
 
-def _row(found: list[Token], p: int, text: str) -> np.ndarray:
+def _row(sides: list[str], p: int, text: str) -> np.ndarray:
     """(p + 1,) the coefficients' factors and the constant of left side minus right side."""
-    sides = "".join(token.code for token in found).split("=")
-    if len(sides) > 2:
-        raise OptionError(f'The hypothesis {text!r} cannot be read: separate restrictions, one "=" in each, by commas.')
     try:
         with np.errstate(all="ignore"):  # what overflows is refused below
-            values = [_value(ast.parse(side.strip(), mode="eval").body, p) for side in sides]
+            values = [_value(ast.parse(side, mode="eval").body, p) for side in sides]
     except (SyntaxError, _NotLinear) as error:
         why = error if isinstance(error, _NotLinear) else "a sign, a number or a coefficient is missing"
         raise OptionError(f"The hypothesis {text!r} cannot be read as linear in the coefficients: {why}.") from error

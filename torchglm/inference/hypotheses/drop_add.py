@@ -18,10 +18,18 @@ import pandas as pd
 
 from torchglm.families.exponential import Gaussian
 from torchglm.inference import criteria
+from torchglm.inference.hypotheses.term_tests import (
+    Refits,
+    Tabled,
+    between,
+    estimates_phi,
+    p_value,
+    refuse_zero_dispersion,
+    resolve_test,
+)
+from torchglm.inference.hypotheses.terms import ModelTerm
 from torchglm.inference.record import Record
 from torchglm.inference.submodel import Submodel
-from torchglm.inference.hypotheses.term_tests import Refits, Tabled, between, estimates_phi, p_value, resolve_test
-from torchglm.inference.hypotheses.terms import ModelTerm
 
 NONE = "<none>"
 KNOWN = ("F", "Chisq", "Rao")
@@ -37,6 +45,7 @@ def minus_twice(record: Record, model: Submodel) -> float:
     deviance, n = model.totals.deviance, model.totals.n
     if isinstance(record.family, Gaussian) and estimates_phi(record):
         return n * math.log(deviance / n) if deviance > 0 else -math.inf
+    refuse_zero_dispersion(record, "A change of AIC")
     return deviance / record.numbers.phi
 
 
@@ -48,7 +57,7 @@ def drop1(
     Raises: UnknownNameError, OptionError; what fitting the submodels raises.
     """
     models = {term.label: refits.of(t for t in base if t is not term) for term in drop}
-    return _table("Single term deletions", record, refits.of(base), models, test, k)
+    return _table("Single term deletions", "the fit", record, refits.of(base), models, test, k)
 
 
 def add1(
@@ -59,10 +68,12 @@ def add1(
     Raises: UnknownNameError, OptionError; what fitting them raises.
     """
     models = {term.label: refits.of([*base, term]) for term in add}
-    return _table("Single term additions", record, refits.of(base), models, test, k)
+    return _table("Single term additions", "the larger model", record, refits.of(base), models, test, k)
 
 
-def _table(title: str, record: Record, base: Submodel, models: dict[str, Submodel], test: object, k: float) -> Tabled:
+def _table(
+    title: str, whose_phi: str, record: Record, base: Submodel, models: dict[str, Submodel], test: object, k: float
+) -> Tabled:
     chosen = None if test is None else resolve_test(record, test, KNOWN)
     first, aic = minus_twice(record, base), extract_aic(record, k)
     rows = [{"df": math.nan, "deviance": base.totals.deviance, "aic": aic, "statistic": math.nan, "p.value": math.nan}]
@@ -84,26 +95,26 @@ def _table(title: str, record: Record, base: Submodel, models: dict[str, Submode
         frame = frame.drop(columns=["statistic", "p.value"])
     if math.isnan(aic):
         frame = frame.drop(columns="aic")
-    return Tabled(title, frame, "LR" if chosen == "Chisq" else chosen, _notes(record, chosen, title))
+    return Tabled(title, frame, "LR" if chosen == "Chisq" else chosen, _notes(record, chosen, whose_phi))
 
 
 def _statistic(record: Record, test: str, larger: Submodel, smaller: Submodel, df: float) -> float:
     if test == "F":
         drop = max(smaller.totals.deviance - larger.totals.deviance, 0.0)
-        return drop / df / (larger.totals.deviance / larger.df_resid)
+        phi = larger.totals.deviance / larger.df_resid if larger.df_resid > 0 else math.nan
+        return drop / df / phi if phi != 0.0 else math.nan
     if test == "Rao":
         return between(larger, smaller) / record.numbers.phi
     return max(minus_twice(record, smaller) - minus_twice(record, larger), 0.0)
 
 
-def _notes(record: Record, test: str | None, title: str) -> tuple[str, ...]:
+def _notes(record: Record, test: str | None, whose_phi: str) -> tuple[str, ...]:
     phi = f"phi = {record.numbers.phi:.4g} ({record.facts.dispersion_kind})"
-    whose = "the fit" if "deletions" in title else "the larger model"
     gaussian = isinstance(record.family, Gaussian) and estimates_phi(record)
     likelihood = "LR = n log(deviance ratio)" if gaussian else f"LR = deviance / phi; {phi}"
     return {
         None: (),
-        "F": (f"F as R's: phi = deviance / df of {whose}, where anova() has {record.facts.dispersion_kind}",),
+        "F": (f"F as R's: phi = deviance / df of {whose_phi}, where anova() has {record.facts.dispersion_kind}",),
         "Chisq": (likelihood,),
         "Rao": (f"score statistic / phi; {phi}",),
     }[test]

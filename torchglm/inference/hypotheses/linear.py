@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -14,56 +13,9 @@ from torch import Tensor
 from torchglm.errors import OptionError
 from torchglm.inference.hypotheses.constraints import restrictions
 from torchglm.inference.record import Record
+from torchglm.inference.wald import errors_of, wald_columns
 
 REPEATED = 1e-14  # the smallest root, for each restriction, of a spread of unit diagonal that tells restrictions apart
-
-
-def quantile(record: Record, level: float) -> float:
-    """The two-sided quantile of a `level` interval: of the t or normal that tests refer to.
-
-    Raises: OptionError for a level outside of (0, 1).
-    """
-    return float(_quantile(record.reference_df, level))
-
-
-def quantiles(record: Record, level: float) -> Tensor:
-    """(p,) the same of each coefficient, which may have degrees of freedom of its own.
-
-    Raises: OptionError for a level outside of (0, 1).
-    """
-    each = _quantile(_dfs(record), level)
-    return torch.from_numpy(np.broadcast_to(each, (len(record.names),)).copy())
-
-
-def p_values(record: Record, statistic: Any) -> Any:
-    """Two-sided p-values of Wald statistics."""
-    return _two_sided(record.reference_df, statistic)
-
-
-def coefficient_p_values(record: Record, statistic: Any) -> Any:
-    """Those of the coefficients' own statistics (p,)."""
-    return _two_sided(_dfs(record), statistic)
-
-
-def _dfs(record: Record) -> Any:
-    dfs = record.facts.coefficient_dfs
-    return record.reference_df if dfs is None else np.array(dfs)
-
-
-def _quantile(df: Any, level: float) -> Any:
-    from scipy import special
-
-    if not 0.0 < level < 1.0:
-        raise OptionError(f"level= lies between 0 and 1, as 0.95; got {level!r}.")
-    upper = 0.5 + level / 2.0
-    return special.ndtri(upper) if np.ndim(df) == 0 and np.isinf(df) else special.stdtrit(df, upper)
-
-
-def _two_sided(df: Any, statistic: Any) -> Any:
-    from scipy import special
-
-    size = np.abs(np.asarray(statistic, dtype=np.float64))
-    return 2.0 * (special.ndtr(-size) if np.ndim(df) == 0 and np.isinf(df) else special.stdtr(df, -size))
 
 
 @dataclass(frozen=True)
@@ -145,20 +97,9 @@ def t_test(record: Record, hypothesis: Any, level: float = 0.95) -> pd.DataFrame
     """
     asked = restrictions(record.names, hypothesis)
     matrix = asked.matrix
-    estimate = matrix @ record.numbers.theta.nan_to_num(nan=0.0)
-    error = ((matrix @ record.defined_covariance) * matrix).sum(1).clamp(min=0.0).sqrt()
+    estimate = matrix @ record.defined_theta
+    error = errors_of(matrix, record.defined_covariance)
     named_alias = ((matrix != 0) & torch.isnan(record.numbers.theta)).any(1)
     estimate, error = (v.masked_fill(named_alias, math.nan) for v in (estimate, error))
-    statistic = (estimate - asked.target) / error
-    q = quantile(record, level)
-    return pd.DataFrame(
-        {
-            "estimate": estimate.numpy(),
-            "std.error": error.numpy(),
-            "statistic": statistic.numpy(),
-            "p.value": p_values(record, statistic),
-            "conf.low": (estimate - q * error).numpy(),
-            "conf.high": (estimate + q * error).numpy(),
-        },
-        index=pd.Index(asked.labels),
-    )
+    columns = wald_columns(record, estimate, error, level, asked.target)
+    return pd.DataFrame(columns, index=pd.Index(asked.labels))

@@ -16,9 +16,9 @@ from torchglm.design.block import Block
 from torchglm.design.learn import raw_missing
 from torchglm.errors import OptionError
 from torchglm.inference.estimate import Estimate
-from torchglm.inference.record import Record
 from torchglm.inference.hypotheses.score import linear_predictor, score
 from torchglm.inference.hypotheses.term_tests import TESTS, Tabled, p_value, resolve_test, statistic
+from torchglm.inference.record import Record
 from torchglm.numerics.sums import Sums
 from torchglm.objective.curvature import factor
 from torchglm.objective.objective import Objective, gradient_sums
@@ -28,7 +28,7 @@ PROBES = 2  # random combinations of columns: each lies outside of the span if a
 
 
 @dataclass(frozen=True)
-class Compared:
+class Labelled:
     """A fit that takes part in a comparison, and how its row is labelled."""
 
     label: str
@@ -36,7 +36,7 @@ class Compared:
     estimate: Estimate
 
 
-def likelihood_ratio(fits: Sequence[Compared], test: object) -> Tabled:
+def likelihood_ratio(fits: Sequence[Labelled], test: object) -> Tabled:
     """The analysis of deviance of nested fits, each against the one before it.
 
     Raises: OptionError for fits that cannot be compared; UnknownNameError.
@@ -51,7 +51,7 @@ def likelihood_ratio(fits: Sequence[Compared], test: object) -> Tabled:
         small, large = sorted((before, fit), key=lambda one: one.record.facts.rank)
         refuse_not_nested(small, large)
         df = fit.record.facts.rank - before.record.facts.rank
-        drop = small.record.numbers.totals.deviance - large.record.numbers.totals.deviance
+        drop = _drop(small.record, large.record)
         value = statistic(largest.record, chosen, drop, abs(df), lambda a=large, b=small: _rao(a, b))
         p = p_value(chosen, value, abs(df), largest.record.df_resid)
         change = {"df": float(df), "deviance": math.copysign(1.0, df) * drop}
@@ -63,21 +63,28 @@ def likelihood_ratio(fits: Sequence[Compared], test: object) -> Tabled:
     return Tabled("Analysis of deviance of nested models", frame, "chi2" if chosen == "Chisq" else chosen, (note,))
 
 
-def _row(fit: Compared) -> dict[str, float]:
+def _drop(small: Record, large: Record) -> float:
+    """The likelihood ratio at phi = 1: of deviances, or of likelihoods where theta differs from fit to fit."""
+    if small.family != large.family:
+        return 2.0 * (large.log_likelihood - small.log_likelihood)
+    return small.numbers.totals.deviance - large.numbers.totals.deviance
+
+
+def _row(fit: Labelled) -> dict[str, float]:
     return {"df.residual": fit.record.df_resid, "residual.deviance": fit.record.numbers.totals.deviance}
 
 
-def _rao(large: Compared, small: Compared) -> float:
+def _rao(large: Labelled, small: Labelled) -> float:
     eta = linear_predictor(small.estimate.objective, small.estimate.solution.theta)
     return score(large.estimate.objective, eta).value
 
 
-def refuse_different(a: Compared, b: Compared) -> None:
+def refuse_different(a: Labelled, b: Labelled) -> None:
     """Nothing, where two fits have the same family, rows, response and weights.
 
     Raises: OptionError.
     """
-    if a.record.family != b.record.family:
+    if a.record.family != b.record.family and not _differ_by_estimates(a.record, b.record):
         raise OptionError(
             f"Likelihoods of different models are no ratio to test: {a.label!r} is {_family(a)}, {b.label!r} is "
             f"{_family(b)}. Compare their aic or bic."
@@ -101,12 +108,19 @@ def refuse_different(a: Compared, b: Compared) -> None:
         raise OptionError(f"The fits {a.label!r} and {b.label!r} have different weights.")
 
 
-def _family(fit: Compared) -> str:
+def _differ_by_estimates(a: Record, b: Record) -> bool:
+    """Whether two families differ only by a parameter that each fit has estimated, as theta of negative_binomial()."""
+    same = type(a.family) is type(b.family) and a.family.link == b.family.link
+    known = a.facts.estimated.keys() == b.facts.estimated.keys() != set()
+    return same and known and not a.family.has_dispersion
+
+
+def _family(fit: Labelled) -> str:
     family = fit.record.family
     return f"{family.name} with link {family.link.name}"
 
 
-def _missing(fit: Compared) -> str:
+def _missing(fit: Labelled) -> str:
     """Which columns of a fit have missing values, as a sentence."""
     prepared = fit.estimate.prepared
     if not prepared.missing:
@@ -116,7 +130,7 @@ def _missing(fit: Compared) -> str:
     return f" {fit.label!r} drops rows with missing values{f' in {shown}' if shown else ''}."
 
 
-def refuse_not_nested(small: Compared, large: Compared) -> None:
+def refuse_not_nested(small: Labelled, large: Labelled) -> None:
     """Nothing, where the columns and the offset of the smaller fit lie in the span of those of the larger one.
 
     Raises: OptionError.

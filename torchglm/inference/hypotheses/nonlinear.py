@@ -11,7 +11,6 @@ import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -19,9 +18,10 @@ import torch
 from torch import Tensor
 
 from torchglm.errors import OptionError
-from torchglm.inference.hypotheses.constraints import Token, tokens
-from torchglm.inference.hypotheses.linear import WaldTest, joint_test, p_values, quantile
+from torchglm.inference.hypotheses.constraints import Written, written
+from torchglm.inference.hypotheses.linear import WaldTest, joint_test
 from torchglm.inference.record import Record
+from torchglm.inference.wald import wald_columns
 
 Function = Callable[[Tensor], Tensor]  # theta (p,) -> a number
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -94,17 +94,9 @@ def nonlinear_test(record: Record, hypothesis: Any, level: float) -> NonlinearTe
         )
     spread = jacobian @ record.defined_covariance @ jacobian.T
     joint = joint_test(record, value - target, spread, ", ".join(labels))
-    error, q = spread.diagonal().clamp(min=0.0).sqrt(), quantile(record, level)
-    statistic = (value - target) / error
-    columns = {
-        "estimate": value,
-        "std.error": error,
-        "statistic": statistic,
-        "p.value": torch.from_numpy(p_values(record, statistic)),
-        "conf.low": value - q * error,
-        "conf.high": value + q * error,
-    }
-    return NonlinearTest(pd.DataFrame({k: v.numpy() for k, v in columns.items()}, index=pd.Index(labels)), joint)
+    error = spread.diagonal().clamp(min=0.0).sqrt()
+    frame = pd.DataFrame(wald_columns(record, value, error, level, target), index=pd.Index(labels))
+    return NonlinearTest(frame, joint)
 
 
 def _differentiated(function: Function, theta: Tensor, labels: list[str] | None) -> tuple[Tensor, Tensor]:
@@ -140,36 +132,29 @@ def _differentiated(function: Function, theta: Tensor, labels: list[str] | None)
 
 
 def _parsed(names: tuple[str, ...], text: str) -> list[_Restriction]:
-    out = []
-    for is_comma, found in groupby(tokens(names, text, tuple(FUNCTIONS)), lambda token: token.code == ","):
-        if not is_comma:
-            out.append(_restriction(list(found), text))
+    out = [_restriction(one, text) for one in written(names, text, tuple(FUNCTIONS))]
     if not out:
         raise OptionError(f'The hypothesis {text!r} restricts nothing. Write "exp({names[-1]}) = 1".')
     return out
 
 
-def _restriction(found: list[Token], text: str) -> _Restriction:
+def _restriction(found: Written, text: str) -> _Restriction:
     """left - right = 0, or left = r where the right side is a number."""
-    label = " ".join("".join(token.shown for token in found).split())
-    sides = "".join(token.code for token in found).split("=")
-    if len(sides) > 2:
-        raise OptionError(f'The hypothesis {text!r} cannot be read: separate restrictions, one "=" in each, by commas.')
     try:
-        bodies = [ast.parse(side.strip(), mode="eval").body for side in sides]
+        bodies = [ast.parse(side, mode="eval").body for side in found.sides]
         functions = [_compiled(body) for body in bodies]
     except (SyntaxError, _Unreadable) as error:
         why = error if isinstance(error, _Unreadable) else "a sign, a number or a coefficient is missing"
         raise OptionError(f"The hypothesis {text!r} cannot be read: {why}.") from error
     left, right = functions[0], functions[1] if len(functions) == 2 else None
     if right is None:
-        return _Restriction(label, left, 0.0)
+        return _Restriction(found.label, left, 0.0)
     if any(_is_coefficient(node) for node in ast.walk(bodies[1])):
-        return _Restriction(label, lambda theta: left(theta) - right(theta), 0.0)
+        return _Restriction(found.label, lambda theta: left(theta) - right(theta), 0.0)
     target = float(right(torch.empty(0, dtype=torch.float64)))
     if not math.isfinite(target):
         raise OptionError(f"The hypothesis {text!r} holds a number that is not finite.")
-    return _Restriction(label, left, target)
+    return _Restriction(found.label, left, target)
 
 
 class _Unreadable(ValueError):

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from torchglm.design.block import Block
 from torchglm.errors import OptionError
+from torchglm.inference.covariance.scores import weighted_squares
 from torchglm.inference.hypotheses.linear import squared_length
 from torchglm.numerics.sums import Sums
 from torchglm.objective.curvature import assemble
@@ -62,10 +63,8 @@ def robust_score(larger: Objective, eta: Tensor, added: Tensor, repeats: bool, s
     def row_sums(block: Block) -> Sums:
         terms = larger.likelihood.expand(block.y, larger.predictors(block, raw), information="expected")
         gradient, curvature = terms.gradient[:, 0], terms.curvature[:, 0, 0]
-        squared = gradient.square()
-        if block.weight is not None:
-            squared = squared * (block.weight if repeats else block.weight.square())
-            curvature = curvature * block.weight
+        squared = weighted_squares(block, gradient.square(), repeats)
+        curvature = curvature if block.weight is None else curvature * block.weight
         meat = {f"meat {k}": v for k, v in block.columns[0].gram(squared, block.scratch[0]).items()}
         bread = {f"bread {k}": v for k, v in block.columns[0].gram(curvature, block.scratch[0]).items()}
         return Sums({**meat, **bread, **gradient_sums(block, terms.gradient)})

@@ -11,9 +11,10 @@ from torchglm.design.rewrite import term_key
 from torchglm.design.weights import Frequency
 from torchglm.errors import OptionError
 from torchglm.inference.estimate import Estimate
-from torchglm.inference.record import Record
 from torchglm.inference.hypotheses.score import linear_predictor, robust_score, score
+from torchglm.inference.hypotheses.term_tests import refuse_zero_dispersion
 from torchglm.inference.hypotheses.terms import kept_columns, model_terms
+from torchglm.inference.record import Record
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def score_test(record: Record, estimate: Estimate, larger: Prepared, robust: boo
         repeats = isinstance(estimate.prepared.weights, Frequency)
         value, df = robust_score(objective, eta, columns, repeats, shown)
     else:
+        refuse_zero_dispersion(record, "A score test")
         found = score(objective, eta)
         value, df = found.value / record.numbers.phi, found.rank - record.facts.rank
     if df <= 0:

@@ -13,13 +13,13 @@ import pandas as pd
 from torchglm.design.weights import Probability
 from torchglm.errors import ConvergenceWarning, OptionError, UnknownNameError, did_you_mean
 from torchglm.inference.computed import Computed
-from torchglm.inference.hypotheses.conditional import TermWald
 from torchglm.inference.covariance.kind import Model
 from torchglm.inference.estimate import Estimate
-from torchglm.inference.record import Record
+from torchglm.inference.hypotheses.conditional import TermWald
 from torchglm.inference.hypotheses.score import linear_predictor, score
-from torchglm.inference.submodel import Submodel, submodel
 from torchglm.inference.hypotheses.terms import ModelTerm, kept_columns
+from torchglm.inference.record import Record
+from torchglm.inference.submodel import Submodel, submodel
 
 TESTS = {
     "F": "F = deviance / df / phi",
@@ -62,7 +62,7 @@ def resolve_test(record: Record, given: object, known: Iterable[str] = tuple(TES
     wald = is_robust(record) and "Wald" in known
     has_f = record.use_t if wald else estimates_phi(record)
     if given is None:
-        return "F" if has_f else ("Wald" if wald else "Chisq")
+        given = "F" if has_f else ("Wald" if wald else "Chisq")
     test = ALIASES.get(str(given).lower(), "Wald" if str(given).lower() == "wald" else None)
     if test is None or test not in known:
         raise UnknownNameError(f"There is no test {given!r} here. {did_you_mean(str(given), known)}")
@@ -77,7 +77,21 @@ def resolve_test(record: Record, given: object, known: Iterable[str] = tuple(TES
             f"test={test!r} compares likelihoods and has no use for the covariance of this fit "
             f'({record.facts.covariance_note}). Say test="Wald", or fit.with_covariance("model").'
         )
+    if not wald:
+        refuse_zero_dispersion(record, f"test={test!r}")
     return test
+
+
+def refuse_zero_dispersion(record: Record, what: str) -> None:
+    """Nothing, where a statistic can be divided by phi.
+
+    Raises: OptionError.
+    """
+    if record.numbers.phi == 0.0:
+        raise OptionError(
+            f"{what} divides by the dispersion, and that is zero: the fit leaves nothing of the response "
+            f"{record.facts.response!r} unexplained. A constant or an exact function of the columns has no test."
+        )
 
 
 def refuse_without_likelihood(record: Record, estimate: Estimate | None, what: str) -> Estimate:
@@ -85,8 +99,9 @@ def refuse_without_likelihood(record: Record, estimate: Estimate | None, what: s
 
     Raises: OptionError for a fit without data, under a penalty, or with sampling weights.
     """
+    record.refuse_several(what)
     if estimate is None:
-        raise OptionError(f"This fit was loaded without its data, and {what} refits parts of it. Fit it again.")
+        raise OptionError(f"{what} needs the data, and this fit was loaded without its data. Fit it again.")
     if record.facts.penalty_note is not None:
         raise OptionError(
             f"{what} compares likelihoods, and this fit is under a penalty ({record.facts.penalty_note}). Say "

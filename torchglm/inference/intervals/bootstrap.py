@@ -9,7 +9,7 @@ wild         theta + A sum_g v_g s_g, v_g = -1 or 1           one scoring step: 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,8 +18,10 @@ from torch import Tensor
 from torchglm.design.block import Block
 from torchglm.design.weights import Frequency
 from torchglm.errors import OptionError
+from torchglm.inference.covariance.groups import RowGroups
+from torchglm.inference.covariance.scores import group_scores, written_out
 from torchglm.inference.estimate import Estimate
-from torchglm.numerics.sums import Sums
+from torchglm.numerics.seeds import check_seed
 from torchglm.objective.batch import Batch
 from torchglm.solvers.batch import BatchSolution, solve
 from torchglm.solvers.solver import Stop
@@ -45,16 +47,16 @@ def bootstrap(
     replicates: int,
     kind: str,
     seed: int,
-    clusters: tuple[Tensor, int] | None,
+    clusters: RowGroups | None,
     watch: Watch,
 ) -> Drawn:
-    """The replicates of a fit; `clusters` are codes (rows of the design,) and how many there are.
+    """The replicates of a fit; `clusters` are those of the rows of the design.
 
-    Raises: OptionError for an unknown kind, clusters missing or out of place, and for a family that cannot be sampled.
+    Raises: OptionError for an unknown kind or seed, clusters missing or out of place, a family that cannot be sampled.
     """
     check(kind, replicates, clusters)
     estimate.refuse_changed_data()
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_seed(seed))
     if kind == "wild":
         thetas, failed = _wild(estimate, replicates, rng, clusters), 0
         undefined = torch.zeros_like(thetas, dtype=torch.bool)
@@ -93,7 +95,7 @@ def _batches(
     replicates: int,
     kind: str,
     rng: np.random.Generator,
-    clusters: tuple[Tensor, int] | None,
+    clusters: RowGroups | None,
 ) -> Iterator[Batch]:
     """The replicates as problems, as many at a time as memory allows."""
     objective = estimate.objective
@@ -105,9 +107,8 @@ def _batches(
             yield Batch(objective, responses=_responses(estimate, phi, count, rng))
         elif kind == "clusters":
             assert clusters is not None
-            codes, groups = clusters
-            drawn = counts(rng, np.ones(groups), count)
-            yield Batch(objective, drawn[:, codes.to(drawn.device)].to(objective.design.y.device))
+            drawn = counts(rng, np.ones(clusters.count), count)
+            yield Batch(objective, drawn[:, clusters.codes.cpu()].to(objective.design.y.device))
         else:
             yield Batch(objective, _row_weights(estimate, count, rng))
 
@@ -153,10 +154,15 @@ def _fits(estimate: Estimate, batch: Batch, kind: str) -> BatchSolution:
     theta = torch.where(estimate.curvature.aliased, 0.0, estimate.solution.theta)
     count = len(batch.responses if batch.weights is None else batch.weights)  # type: ignore[arg-type]
     first = None if kind == "parametric" else batch.shared(theta, count)
-    return solve(batch, theta.expand(count, -1), Stop(max(ENOUGH, estimate.stop.step_in_se), 100), first=first)
+    start, stop = theta.expand(count, -1), Stop(max(ENOUGH, estimate.stop.step_in_se), 100)
+    if estimate.objective.likelihood.is_canonical:  # convex: steps that get shorter lead to the optimum
+        found = solve(batch, start, stop, first=first, values=False)
+        if bool(found.converged.all()):
+            return found
+    return solve(batch, start, stop, first=first)
 
 
-def _wild(estimate: Estimate, replicates: int, rng: np.random.Generator, clusters: tuple[Tensor, int] | None) -> Tensor:
+def _wild(estimate: Estimate, replicates: int, rng: np.random.Generator, clusters: RowGroups | None) -> Tensor:
     """(p, replicates) theta, inner order, moved by one scoring step along randomly signed scores."""
     moved = torch.zeros(replicates, estimate.layout.width, dtype=torch.float64)
     for scores, copies in _scores(estimate, clusters, max(1, ENTRIES // replicates)):
@@ -166,33 +172,23 @@ def _wild(estimate: Estimate, replicates: int, rng: np.random.Generator, cluster
     return estimate.solution.theta[:, None] + step
 
 
-def _scores(estimate: Estimate, clusters: tuple[Tensor, int] | None, rows: int) -> Iterator[tuple[Tensor, np.ndarray]]:
+def _scores(estimate: Estimate, clusters: RowGroups | None, rows: int) -> Iterator[tuple[Tensor, np.ndarray]]:
     """Scores (units, p), inner order, of stretches of rows or of all clusters, and how many copies each unit is."""
-    objective = estimate.objective
-    raw = objective.raw(estimate.solution.theta)
-    repeats = isinstance(estimate.prepared.weights, Frequency) and clusters is None
-
-    def of_rows(block: Block) -> Tensor:
-        _, gradient = objective.likelihood.slope(block.y, objective.predictors(block, raw))
-        w = 1.0 if block.weight is None or repeats else block.weight
-        return block.columns[0].model_matrix() * (-gradient[:, 0] * w)[:, None]
-
-    if clusters is None:
-        for block in objective.design.blocks(rows):
-            copies = np.ones(block.rows) if not repeats else block.weight.cpu().numpy()  # type: ignore[union-attr]
-            yield of_rows(block), copies
+    objective, theta, start = estimate.objective, estimate.solution.theta, 0
+    if clusters is not None:
+        (scores,) = group_scores(objective, theta, [clusters])
+        yield scores.T, np.ones(clusters.count)
         return
-    codes, groups = clusters
-    codes = codes.to(objective.design.y.device)
+    copies = np.ones(objective.design.n)
+    if isinstance(estimate.prepared.weights, Frequency):
+        copies = estimate.prepared.weights.values.cpu().numpy()
+        objective = objective.on(replace(objective.design, weight=None))
+    for scores in written_out(objective, theta, None, rows):
+        yield scores, copies[start : start + len(scores)]
+        start += len(scores)
 
-    def row_sums(block: Block) -> Sums:
-        out = torch.zeros(groups, objective.layout.width, dtype=torch.float64, device=codes.device)
-        return Sums({"scores": out.index_add_(0, codes[block.start : block.start + block.rows], of_rows(block))})
 
-    yield objective.sum(row_sums)["scores"], np.ones(groups)
-
-
-def acceleration(estimate: Estimate, clusters: tuple[Tensor, int] | None) -> Tensor:
+def acceleration(estimate: Estimate, clusters: RowGroups | None) -> Tensor:
     """(p,) the skewness of the empirical influences, divided by six: sum u^3 / (6 (sum u^2)^(3/2)), formula's order.
 
     Source: Efron (1987); u are the influences A s_i of rows, or of clusters.
@@ -200,7 +196,7 @@ def acceleration(estimate: Estimate, clusters: tuple[Tensor, int] | None) -> Ten
     p = estimate.layout.width
     squares, cubes = torch.zeros(p, dtype=torch.float64), torch.zeros(p, dtype=torch.float64)
     for scores, copies in _scores(estimate, clusters, max(1, ENTRIES // max(p, 1))):
-        influence = estimate.layout.to_user(estimate.curvature.solve(scores.T)).cpu()
+        influence = -estimate.layout.to_user(estimate.curvature.solve(scores.T)).cpu()
         squares += influence.square() @ torch.from_numpy(copies)
         cubes += influence**3 @ torch.from_numpy(copies)
     return cubes / (6.0 * squares**1.5)

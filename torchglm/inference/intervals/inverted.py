@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from torchglm.inference.intervals.brackets import Brackets
 from torchglm.inference.estimate import Estimate
+from torchglm.inference.intervals.brackets import Brackets
 from torchglm.numerics.sums import Sums
 from torchglm.objective.batch import Batch
 from torchglm.objective.objective import Objective
@@ -38,12 +38,14 @@ def inverted_interval(
 ) -> tuple[Tensor, Tensor]:
     """Lower and upper ends (m,) of the coefficients at `places` (m,), formula's order.
 
-    NaN where aliased; infinite where the test never rejects. `quantile` is the normal one; `infinite` (p,) holds the
-    sign of a coefficient that separation makes infinite, else 0. Scale: link.
+    NaN where aliased, and all of them without a dispersion; infinite where the test never rejects. `quantile` is the
+    normal one; `infinite` (p,) holds the sign of a coefficient that separation makes infinite, else 0. Scale: link.
     Raises: DataError where the data were written over.
     """
     estimate.refuse_changed_data()
     ends = torch.full((2, estimate.layout.width), math.nan, dtype=torch.float64)
+    if math.isnan(phi):
+        return ends[0, places], ends[1, places]
     places_defined = places[~estimate.aliased[places]]
     count = max(1, min(MOST_ENDS, LARGEST_BATCH // estimate.layout.width**2) // 2)
     cap = FAR if estimate.family.kernel.ends else math.inf

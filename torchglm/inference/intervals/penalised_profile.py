@@ -20,6 +20,7 @@ from torch import Tensor
 
 from torchglm.errors import ConvergenceWarning, DomainError, OptionError, UnknownNameError, did_you_mean
 from torchglm.inference.estimate import Estimate
+from torchglm.inference.wald import NORMAL, Reference, check_level
 from torchglm.objective.penalised import Penalised, Pinned
 from torchglm.solvers.irls import IRLS
 from torchglm.solvers.solver import Stop, run
@@ -159,11 +160,10 @@ def penalised_profile_interval(
     Raises: UnknownNameError; OptionError for a level outside of (0, 1), and as `penalised_likelihood`.
     Source: logistf's profile intervals (Heinze & Schemper 2002).
     """
-    if not 0.0 < level < 1.0:
-        raise OptionError(f"level= is between 0 and 1; got {level!r}.")
+    check_level(level)
     penalised_likelihood(estimate)
     estimate.refuse_changed_data()
-    quantile = _quantile(estimate, 0.5 + 0.5 * level)
+    quantile = float(_reference(estimate).quantile(0.5 + 0.5 * level))
     ends: list[tuple[float, float]] = []
     for place in _places(estimate, which):
         if bool(estimate.aliased[place]):
@@ -191,7 +191,7 @@ def penalised_likelihood_ratio(estimate: Estimate, which: int | str, value: floa
     found = ridge.held(estimate.solution.theta + gap * ridge.path, abs(gap), math.copysign(1.0, gap))
     if found is None:
         raise DomainError(f"With {ridge.name!r} held at {value:g} the mean leaves its domain.")
-    return found.root**2, _p_value(estimate, found.root)
+    return found.root**2, float(_reference(estimate).p_values(found.root))
 
 
 def _places(estimate: Estimate, which: Sequence[int | str] | None) -> list[int]:
@@ -204,17 +204,6 @@ def _places(estimate: Estimate, which: Sequence[int | str] | None) -> list[int]:
     return [names.index(name) if isinstance(name, str) else int(name) for name in which]
 
 
-def _estimates_phi(estimate: Estimate) -> bool:
-    return estimate.penalised is not None and estimate.penalised.phi is None
-
-
-def _quantile(estimate: Estimate, share: float) -> float:
-    from scipy.special import ndtri, stdtrit
-
-    return float(stdtrit(estimate.df_resid, share) if _estimates_phi(estimate) else ndtri(share))
-
-
-def _p_value(estimate: Estimate, root: float) -> float:
-    from scipy.special import ndtr, stdtr
-
-    return 2.0 * float(stdtr(estimate.df_resid, -root) if _estimates_phi(estimate) else ndtr(-root))
+def _reference(estimate: Estimate) -> Reference:
+    phi_is_known = estimate.penalised is None or estimate.penalised.phi is not None
+    return NORMAL if phi_is_known else Reference(estimate.df_resid)

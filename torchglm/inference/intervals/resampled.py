@@ -1,13 +1,19 @@
-"""What follows from bootstrap replicates: standard errors, covariances, intervals."""
+"""The bootstrap of a fit, and what follows from its replicates: standard errors, covariances, intervals."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from torchglm.errors import OptionError
+from torchglm.inference.covariance.groups import grouped, read_values
+from torchglm.inference.estimate import Estimate, with_data
+from torchglm.inference.intervals.bootstrap import Watch, acceleration, bootstrap, check
+from torchglm.inference.record import Record
+from torchglm.inference.wald import check_level
 
 INTERVALS = ("percentile", "basic", "normal", "bca")
 
@@ -52,8 +58,7 @@ class Bootstrap:
 
         if kind not in INTERVALS:
             raise OptionError(f"kind= is one of {', '.join(map(repr, INTERVALS))}; got {kind!r}.")
-        if not 0.0 < level < 1.0:
-            raise OptionError(f"level= lies between 0 and 1, as 0.95; got {level!r}.")
+        check_level(level)
         tails = np.array([0.5 - level / 2.0, 0.5 + level / 2.0])
         if kind == "normal":
             half = special.ndtri(tails[1]) * self.bse
@@ -99,3 +104,22 @@ class Bootstrap:
 
 def _quantiles(values: np.ndarray, chances: np.ndarray) -> np.ndarray:
     return np.quantile(values, chances) if len(values) and np.isfinite(chances).all() else np.full(2, np.nan)
+
+
+def resampled(
+    record: Record, estimate: Estimate | None, replicates: int, kind: str, cluster: Any, seed: int, watch: Watch
+) -> Bootstrap:
+    """The bootstrap of a fit; `watch` is told how many replicates were done.
+
+    Raises: OptionError, UnknownNameError; DataError for a cluster that is missing in rows of the fit.
+    """
+    estimate = with_data(estimate, "bootstrap()")
+    if estimate.penalised is not None:
+        raise OptionError("bootstrap() refits by maximum likelihood, and this fit is under a penalty.")
+    check(kind, replicates, cluster)
+    clusters = None if cluster is None else grouped(estimate, "cluster", *read_values(estimate, "cluster", cluster))
+    drawn = bootstrap(estimate, record.numbers.phi, replicates, kind, seed, clusters, watch)
+    frame = pd.DataFrame(drawn.thetas.numpy(), columns=list(record.names))
+    params, skewness = record.numbers.theta.numpy(), acceleration(estimate, clusters).numpy()
+    index = pd.Index(record.names)
+    return Bootstrap(frame, pd.Series(params, index=index), kind, seed, drawn.failed, pd.Series(skewness, index=index))

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from torchglm.errors import OptionError
-from torchglm.inference.rows import rows_of_data
-from torchglm.inference.effects.table import check_scale, tested
+from torchglm.inference.jacobian import Jacobian
+from torchglm.inference.prediction.predict import check_scale
 from torchglm.inference.record import Record
+from torchglm.inference.rows import rows_of_data
+from torchglm.inference.wald import errors_of, wald_columns
 
 
 def contrast(
@@ -31,14 +33,13 @@ def contrast(
     rows = rows_of_data(record, data, given)
     if table.shape[1] != rows.rows:
         raise OptionError(f"weights= has {table.shape[1]} weights for {rows.rows} complete rows of data.")
-    eta, gradient = rows.setting.eta(rows.theta), rows.setting.columns.to_dense(rows.rows)
-    center = eta
+    eta = rows.setting.eta(rows.theta)
+    center, slope = eta, torch.ones_like(eta)
     if scale == "response":
-        center = record.family.mean(eta)
-        gradient = gradient * record.family.link.derivative(eta)[:, None]
-    jacobian = table @ gradient
-    error = ((jacobian @ record.defined_covariance) * jacobian).sum(1).clamp(min=0.0).sqrt()
-    return pd.DataFrame(tested(record, table @ center, error, level), index=pd.Index(labels))
+        center, slope = record.family.mean(eta), record.family.link.derivative(eta)
+    derivatives = Jacobian((rows.setting.columns,), (slope,), len(rows.theta)).combined(table)
+    columns = wald_columns(record, table @ center, errors_of(derivatives, record.defined_covariance), level)
+    return pd.DataFrame(columns, index=pd.Index(labels))
 
 
 def _combinations(weights: Any) -> tuple[list[str], Tensor]:

@@ -20,58 +20,12 @@ from torch import Tensor
 
 from torchglm.errors import OptionError
 from torchglm.families.family import Family
-from torchglm.inference.hypotheses.linear import quantile
+from torchglm.inference.prediction.distribution import SCIPY, WHOLE, distribution
 from torchglm.inference.record import Record
+from torchglm.inference.wald import quantile
 
 NODES = 21
 NEGLIGIBLE = 1e-6  # the chance of an eta beyond the domain that is left out
-CumulativeDistribution = Callable[[Any, Any, float, Family], Any]
-
-
-def _poisson(y: Any, mu: Any, phi: float, family: Family) -> Any:
-    from scipy import special
-
-    return special.pdtr(np.floor(y), mu)
-
-
-def _binomial(y: Any, mu: Any, phi: float, family: Family) -> Any:
-    return np.where(y >= 1.0, 1.0, np.where(y >= 0.0, 1.0 - mu, 0.0))  # one trial
-
-
-def _gamma(y: Any, mu: Any, phi: float, family: Family) -> Any:
-    from scipy import special
-
-    return special.gammainc(1.0 / phi, np.maximum(y, 0.0) / (phi * mu))
-
-
-def _inverse_gaussian(y: Any, mu: Any, phi: float, family: Family) -> Any:
-    from scipy import stats
-
-    return stats.invgauss.cdf(y, mu * phi, scale=1.0 / phi)
-
-
-def _negative_binomial(y: Any, mu: Any, phi: float, family: Family) -> Any:
-    from scipy import special
-
-    theta = float(family.theta)  # type: ignore[attr-defined]
-    return special.betainc(theta, np.floor(y) + 1.0, theta / (theta + mu))
-
-
-def _gaussian(y: Any, mu: Any, phi: float, family: Family) -> Any:
-    from scipy import special
-
-    return special.ndtr((y - mu) / phi**0.5)
-
-
-DISTRIBUTIONS: dict[str, CumulativeDistribution] = {
-    "gaussian": _gaussian,
-    "poisson": _poisson,
-    "binomial": _binomial,
-    "gamma": _gamma,
-    "inverse_gaussian": _inverse_gaussian,
-    "negative_binomial": _negative_binomial,
-}
-WHOLE = ("poisson", "binomial", "negative_binomial")
 
 
 def prediction_interval(record: Record, eta: Tensor, se: Tensor, level: float) -> tuple[Tensor, Tensor]:
@@ -81,7 +35,7 @@ def prediction_interval(record: Record, eta: Tensor, se: Tensor, level: float) -
     Raises: OptionError for a family that is no distribution.
     """
     family, phi = record.family, record.numbers.phi
-    if family.name not in DISTRIBUTIONS:
+    if family.name not in SCIPY:
         raise OptionError(
             f"A prediction interval needs a distribution; the {family.name} family says only how the variance follows "
             'the mean. Ask for interval="confidence".'
@@ -90,10 +44,10 @@ def prediction_interval(record: Record, eta: Tensor, se: Tensor, level: float) -
         half = quantile(record, level) * (phi + se.square()).sqrt()
         return eta - half, eta + half
     mu, share = _mixture(family, eta, se)
-    cdf = DISTRIBUTIONS[family.name]
+    law = distribution(family, mu, phi)
 
     def mixture(y: Any) -> Any:
-        return (cdf(y[:, None], mu, phi, family) * share).sum(1)
+        return (law.cdf(y[:, None]) * share).sum(1)
 
     whole = family.name in WHOLE
     ends = [_quantile(mixture, chance, mu, whole) for chance in (0.5 - level / 2.0, 0.5 + level / 2.0)]
@@ -131,6 +85,10 @@ def _quantile(cdf: Callable[[Any], Any], chance: float, mu: Any, whole: bool) ->
         low = np.where(deep, 2.0 * low - 1.0, low)
     for _ in range(120):
         middle = np.floor((low + high) / 2.0) if whole else (low + high) / 2.0
+        if ((middle == low) | (middle == high)).all():
+            break
+        if not ((low < middle) & (middle < high)).any():
+            break
         enough = cdf(middle) >= chance
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
     return high

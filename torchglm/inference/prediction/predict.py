@@ -11,18 +11,19 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from torchglm.design.columns import Columns, RowColumns
-from torchglm.design.learn import apply, raw_missing
+from torchglm.design.learn import apply, complete_rows
 from torchglm.design.prepare import new_offset
 from torchglm.design.sources import Source, open_source
 from torchglm.errors import OptionError
 from torchglm.inference.estimate import Estimate
-from torchglm.inference.hypotheses.linear import quantile
+from torchglm.inference.jacobian import LARGEST_MATRIX, eta_errors
 from torchglm.inference.prediction.interval import prediction_interval
 from torchglm.inference.record import Record
+from torchglm.inference.setting import Setting
+from torchglm.inference.wald import check_level, errors_of, quantile
 
+SCALES = ("response", "link")
 INTERVALS = (None, "confidence", "simultaneous", "prediction")
-LARGEST_MATRIX = 4_000_000  # entries of the rows written out at a time, for their standard errors
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,24 @@ class Linear:
     index: pd.Index
 
 
+def check_scale(scale: str) -> None:
+    """Nothing, for "response" or "link".
+
+    Raises: OptionError.
+    """
+    if scale not in SCALES:
+        raise OptionError(f'scale= is "link" or "response"; got {scale!r}.')
+
+
 def check(asked: Asked) -> None:
     """Nothing, for a request that means something.
 
     Raises: OptionError.
     """
-    if asked.scale not in ("link", "response"):
-        raise OptionError(f'scale= is "link" or "response"; got {asked.scale!r}.')
+    check_scale(asked.scale)
     if asked.interval not in INTERVALS:
         raise OptionError(f'interval= is None, "confidence", "simultaneous" or "prediction"; got {asked.interval!r}.')
-    if not 0.0 < asked.level < 1.0:
-        raise OptionError(f"level= lies between 0 and 1, as 0.95; got {asked.level!r}.")
+    check_level(asked.level)
     if asked.interval == "prediction" and asked.scale == "link":
         raise OptionError('A prediction interval is one of new responses: say scale="response".')
     if asked.new_levels not in ("raise", "nan"):
@@ -90,8 +98,9 @@ def check_without_data(asked: Asked, given: Mapping[str, Any]) -> None:
 def predict_fitted(record: Record, estimate: Estimate, asked: Asked) -> pd.Series | pd.DataFrame:
     """What `predict` returns, for the rows of the fit: NaN in dropped ones.
 
-    Raises: OptionError for a family that has no prediction interval.
+    Raises: OptionError for a family that has no prediction interval; DataError where the data were written over.
     """
+    estimate.refuse_changed_data()
     prepared = estimate.prepared
     kept = np.ones(len(prepared.index), dtype=bool) if prepared.rows is None else prepared.rows
     eta, se = _fitted_rows(record, estimate)
@@ -103,10 +112,11 @@ def _fitted_rows(record: Record, estimate: Estimate) -> tuple[Tensor, Tensor]:
     design = estimate.prepared.whole
     objective = estimate.objective.on(design)
     raw = objective.raw(estimate.solution.theta)
-    covariance = _inner_covariance(record, design.columns[0]).to(design.y.device)
+    columns = design.columns[0]
+    covariance = record.defined_covariance.to(design.y.device)[columns.positions][:, columns.positions]
     found = [
-        (objective.predictors(block, raw)[:, 0].clone(), _errors(block.columns[0], covariance))
-        for block in design.blocks(_stretch(design.columns[0]))
+        (objective.predictors(block, raw)[:, 0].clone(), errors_of(block.columns[0].model_matrix(), covariance))
+        for block in design.blocks(max(1, LARGEST_MATRIX // max(columns.width, 1)))
     ]
     eta, se = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
     return eta, se
@@ -114,54 +124,17 @@ def _fitted_rows(record: Record, estimate: Estimate) -> tuple[Tensor, Tensor]:
 
 def linear_predictor(record: Record, source: Source, asked: Asked, given: Mapping[str, Any]) -> Linear:
     """eta of the complete rows of new data, and its standard error where `asked` needs one."""
-    needed = [*record.schema.parsed.factors]
-    needed.extend(e.factor for e in record.offsets if e.factor is not None)
-    if record.exposure is not None and record.exposure.factor is not None:
-        needed.append(record.exposure.factor)
-    found = raw_missing(needed, source, None)
-    rows = ~np.logical_or.reduce(list(found.values())) if found else None
-    values, missing = apply(record.schema, source, rows, asked.new_levels)
-    n = len(missing)
-    columns = record.schema.columns(values, n)
-    offset = new_offset(record.offsets, record.exposure, source, rows, record.schema.caller, given)
-    theta = record.numbers.theta.nan_to_num(nan=0.0)[columns.positions]
-    eta = torch.zeros(n, dtype=torch.float64) if offset is None else offset.clone()
-    if n:
-        scratch = torch.empty(columns.dense.width, n, dtype=torch.float64)
-        eta += columns.rows(0, n, scratch).matvec(columns.expand(theta))
-        if offset is not None:
-            missing = missing | torch.isnan(offset)
-    se = _standard_errors(record, columns, n) if asked.se or asked.interval else None
+    kept = complete_rows(record.factors, source)
+    values, missing = apply(record.schema, source, kept, asked.new_levels)
+    offset = new_offset(record.offsets, record.exposure, source, kept, record.schema.caller, given)
+    missing = missing if offset is None else missing | torch.isnan(offset)
+    setting = Setting(record.schema.columns(values, len(missing)), offset, len(missing))
+    eta = setting.eta(record.defined_theta)
+    se = eta_errors(setting, record.defined_covariance) if asked.se or asked.interval else None
     complete = ~missing
-    kept = np.zeros(source.rows, dtype=bool)
-    kept[np.arange(source.rows) if rows is None else np.flatnonzero(rows)] = complete.numpy()
-    return Linear(eta[complete], None if se is None else se[complete], kept, source.index)
-
-
-def _standard_errors(record: Record, columns: Columns, n: int) -> Tensor:
-    """(n,) sqrt(x' V x), a stretch of rows at a time."""
-    covariance = _inner_covariance(record, columns)
-    size = _stretch(columns)
-    out = torch.empty(n, dtype=torch.float64)
-    for start in range(0, n, size):
-        stop = min(start + size, n)
-        scratch = torch.empty(columns.dense.width, stop - start, dtype=torch.float64)
-        out[start:stop] = _errors(columns.rows(start, stop, scratch), covariance)
-    return out
-
-
-def _stretch(columns: Columns) -> int:
-    return max(1, LARGEST_MATRIX // max(columns.width, 1))
-
-
-def _inner_covariance(record: Record, columns: Columns) -> Tensor:
-    places = columns.positions.cpu()
-    return record.defined_covariance[places][:, places]
-
-
-def _errors(rows: RowColumns, covariance: Tensor) -> Tensor:
-    x = rows.model_matrix()
-    return ((x @ covariance) * x).sum(1).clamp(min=0.0).sqrt()
+    full = np.zeros(source.rows, dtype=bool)
+    full[slice(None) if kept is None else kept] = complete.numpy()
+    return Linear(eta[complete], None if se is None else se[complete], full, source.index)
 
 
 def shown(record: Record, linear: Linear, asked: Asked) -> pd.Series | pd.DataFrame:

@@ -1,0 +1,223 @@
+"""A likelihood of the user's own, from one function, and the trial that any likelihood has to pass."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from torchglm.errors import LikelihoodError, OptionError
+from torchglm.families.likelihood import Likelihood
+
+TRIAL_ROWS = 64
+JITTER = 0.1  # of the trial's predictors around the start
+STEP = 1e-5  # of the numerical derivatives
+CLOSE = 1e-5  # relative: a central difference of that step keeps 6 to 10 digits
+
+
+@dataclass(frozen=True)
+class Custom(Likelihood):
+    """A function nll(y, z_1, ..., z_q), or nll(y, z) for two predictors and more, as a likelihood.
+
+    The function is given torch tensors, y (rows,) and each predictor (rows,), or z (rows, q), and returns the negative
+    log likelihood of each row. All derivatives come from autograd.
+    """
+
+    function: Callable[..., Tensor]
+    predictors: tuple[str, ...]
+    mean_function: Callable[..., Tensor] | None = None
+    starts: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        names = self.predictors
+        if not names or len(set(names)) < len(names) or not all(isinstance(n, str) and n for n in names):
+            raise OptionError(f"predictors= takes one different name for each linear predictor; got {names!r}.")
+        if self.starts is not None and len(self.starts) != len(names):
+            raise OptionError(f"start= has {len(self.starts)} values for the {len(names)} predictors {_and(names)}.")
+
+    def nll(self, y: Tensor, z: Tensor) -> Tensor:
+        return self.function(y, z) if self._takes_matrix else self.function(y, *z.unbind(1))
+
+    def mean(self, z: Tensor) -> Tensor:
+        if self.mean_function is None:
+            raise OptionError("This likelihood has no mean: give mean=, a function of the linear predictors.")
+        takes_matrix = _takes_matrix(self.mean_function, self.predictors, "mean", 0)
+        return self.mean_function(z) if takes_matrix else self.mean_function(*z.unbind(1))
+
+    def predictions(self, z: Tensor) -> dict[str, Tensor]:
+        mean = {} if self.mean_function is None else {"mean": self.mean(z)}
+        return mean | dict(zip(self.predictors, z.unbind(1), strict=True))
+
+    def start(self, y: Tensor, w: Tensor) -> Tensor:
+        values = self.starts or (0.0,) * len(self.predictors)
+        return torch.tensor(values, dtype=torch.float64, device=y.device)
+
+    @cached_property
+    def _takes_matrix(self) -> bool:
+        return _takes_matrix(self.function, self.predictors, "nll", 1)
+
+
+def custom(
+    nll: Callable[..., Tensor],
+    predictors: Sequence[str] = ("mean",),
+    *,
+    mean: Callable[..., Tensor] | None = None,
+    start: Sequence[float] | None = None,
+) -> Custom:
+    """The likelihood of a function nll(y, z_1, ..., z_q) of torch tensors that gives one value a row.
+
+    `mean` is a function of the predictors, for predictions; `start` the constant predictors to start from, else 0.
+    Raises: OptionError, LikelihoodError.
+    """
+    likelihood = Custom(nll, tuple(predictors), mean, None if start is None else tuple(float(s) for s in start))
+    _takes_matrix(nll, likelihood.predictors, "nll", 1)
+    if mean is not None:
+        _takes_matrix(mean, likelihood.predictors, "mean", 0)
+    return likelihood
+
+
+def checked(likelihood: Likelihood, y: Tensor, w: Tensor | None = None) -> Likelihood:
+    """The likelihood itself, after a trial on some of the responses y, near its start.
+
+    Every row has to have a finite float64 nll, which depends on that row's predictors alone and on each of them, whose
+    derivatives to second order are finite and are those of the function.
+    Raises: LikelihoodError, which says what failed, in which row.
+    """
+    w = torch.ones_like(y) if w is None else w
+    start = likelihood.start(y, w)
+    rows = torch.linspace(0, len(y) - 1, min(len(y), TRIAL_ROWS)).to(torch.int64).to(y.device)
+    trial = y[rows]
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn((len(trial), len(likelihood.predictors)), dtype=torch.float64, generator=generator)
+    z = start + JITTER * noise.to(y.device)
+    _check_values(likelihood, trial, z)
+    _check_rows(likelihood, trial, z)
+    _check_derivatives(likelihood, trial, z)
+    return likelihood
+
+
+def _check_values(likelihood: Likelihood, y: Tensor, z: Tensor) -> None:
+    given = z.clone(), y.clone()
+    nll = _evaluated(likelihood, y, z)
+    if not (torch.equal(z, given[0]) and torch.equal(y, given[1])):
+        raise LikelihoodError(
+            "nll changed the tensors that it was given: it must work on copies, without operations in place."
+        )
+    if not isinstance(nll, Tensor):
+        raise LikelihoodError(f"nll must return a torch tensor; it returned a {type(nll).__name__}.")
+    if nll.shape != y.shape[:1]:
+        hint = " Return one value a row, not their sum or mean." if nll.dim() == 0 else ""
+        raise LikelihoodError(
+            f"nll must return the shape ({len(y)},) for {len(y)} rows; it returned {tuple(nll.shape)}.{hint}"
+        )
+    if nll.dtype != torch.float64:
+        raise LikelihoodError(
+            f"nll must return torch.float64; it returned {nll.dtype}. torch.tensor(1.0) is a float32: "
+            "write numbers as they are, or with dtype=torch.float64."
+        )
+    _require_finite(nll, "nll is", likelihood, y, z)
+
+
+def _check_rows(likelihood: Likelihood, y: Tensor, z: Tensor) -> None:
+    """Each second row gets other predictors: the nll of the rows between must not notice."""
+    moved = z.clone()
+    moved[1::2] += 2.0 * JITTER
+    before, after = (_evaluated(likelihood, y, at)[::2] for at in (z, moved))
+    change = (before - after).abs() > 1e-9 * (1.0 + before.abs())
+    if bool(change.any()):
+        row = 2 * int(change.nonzero()[0])
+        raise LikelihoodError(
+            f"The nll of row {row} of the trial changed when only the predictors of other rows did: "
+            "it must not use sums or means over rows."
+        )
+
+
+def _check_derivatives(likelihood: Likelihood, y: Tensor, z: Tensor) -> None:
+    at = z.clone().requires_grad_(True)
+    if not _evaluated(likelihood, y, at).requires_grad:
+        raise LikelihoodError(
+            "nll does not depend on its predictors as far as autograd can see: use torch functions, without detach."
+        )
+    try:
+        terms = likelihood.expand(y, z, information="observed")
+        slope = likelihood.slope(y, z)[1]
+    except RuntimeError as error:
+        raise LikelihoodError(f"The derivatives of nll cannot be taken: {error}") from error
+    _require_finite(terms.gradient, "the gradient of nll is", likelihood, y, z)
+    _require_finite(terms.curvature, "the second derivative of nll is", likelihood, y, z)
+    for k, name in enumerate(likelihood.predictors):
+        if not bool(terms.gradient[:, k].any()):
+            raise LikelihoodError(f"The predictor {name!r} does not change nll in any row of the trial.")
+        step = torch.zeros_like(z)
+        step[:, k] = STEP
+        up, down = likelihood.slope(y, z + step), likelihood.slope(y, z - step)
+        for found, numeric, what in (
+            (slope[:, k], (up[0] - down[0]) / (2.0 * STEP), "gradient"),
+            (terms.gradient[:, k], (up[0] - down[0]) / (2.0 * STEP), "gradient"),
+            (terms.curvature[:, k], (up[1] - down[1]) / (2.0 * STEP), "second derivative"),
+        ):
+            _require_close(found, numeric, f"The {what} of nll in {name!r}")
+
+
+def _require_close(found: Tensor, numeric: Tensor, what: str) -> None:
+    wrong = (found - numeric).abs() > CLOSE * (1.0 + numeric.abs().max())
+    if bool(wrong.any()):
+        place = wrong.nonzero()[0].tolist()
+        ours, theirs = float(found[tuple(place)]), float(numeric[tuple(place)])
+        raise LikelihoodError(
+            f"{what} is {ours:.6g} in row {place[0]} of the trial, where its values say {theirs:.6g}: "
+            "is a part detached, rounded, or random?"
+        )
+
+
+def _require_finite(values: Tensor, what: str, likelihood: Likelihood, y: Tensor, z: Tensor) -> None:
+    bad = ~torch.isfinite(values.reshape(len(y), -1)).all(1)
+    if bool(bad.any()):
+        row = int(bad.nonzero()[0])
+        at = ", ".join(f"{name} = {float(v):.4g}" for name, v in zip(likelihood.predictors, z[row], strict=True))
+        raise LikelihoodError(
+            f"At the start {what} not finite in {int(bad.sum())} of {len(y)} rows, first for y = {y[row].tolist()} "
+            f"at {at}. Give start= values where every row is possible, and use stable forms (logsumexp, log1p, xlogy) "
+            "where exp overflows."
+        )
+
+
+def _evaluated(likelihood: Likelihood, y: Tensor, z: Tensor) -> Tensor:
+    try:
+        return likelihood.nll(y, z)
+    except LikelihoodError:
+        raise
+    except Exception as error:
+        raise LikelihoodError(
+            f"nll raised {type(error).__name__} on a trial of {len(y)} rows and the predictors "
+            f"{_and(likelihood.predictors)}: {error}"
+        ) from error
+
+
+def _takes_matrix(function: Callable[..., Tensor], predictors: tuple[str, ...], name: str, before: int) -> bool:
+    """Whether a function takes z (rows, q) in one, rather than each predictor by itself."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # a function written in C, such as torch.exp, does not say what it takes
+        return False
+    positional = [p for p in parameters if p.kind in kinds]
+    required = sum(p.default is inspect.Parameter.empty for p in positional)
+    most = 1000 if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters) else len(positional)
+    if required <= before + len(predictors) <= most:
+        return False
+    if required <= before + 1 <= most:
+        return True
+    first = ["y"][:before]
+    raise LikelihoodError(
+        f"{name} takes {required} argument(s); it is called as {name}({', '.join([*first, *predictors])}), "
+        f"or as {name}({', '.join([*first, 'z'])}) with z (rows, {len(predictors)})."
+    )
+
+
+def _and(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names)

@@ -1,0 +1,274 @@
+"""Models of several linear predictors: their estimate, their names, and the record that leads to new data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchglm.design.block import Block
+from torchglm.design.columns import Columns
+from torchglm.design.design import Design
+from torchglm.design.extras import Extra
+from torchglm.design.parts import Dense
+from torchglm.design.prepare_many import Together
+from torchglm.design.schema import Schema
+from torchglm.design.weights import Frequency
+from torchglm.errors import DomainError, OptionError
+from torchglm.families.family import Family
+from torchglm.families.likelihood import Information, Likelihood
+from torchglm.inference.estimate import Estimate
+from torchglm.inference.record import Record
+from torchglm.inference.totals import Totals
+from torchglm.numerics.linalg import Factored
+from torchglm.numerics.sums import Sums
+from torchglm.objective.objective import Objective
+from torchglm.solvers.irls import IRLS
+from torchglm.solvers.solver import run
+from torchglm.solvers.start import Evaluated, Start
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """One linear predictor of a model.
+
+    part      which formula its columns come from; None for a constant alone
+    prefix    put before the names of its columns
+    constant  the name of its constant where it is alone, as "1|2" of a cut
+    intercept whether its formula's constant is kept: the cuts of an ordinal model stand for it
+    """
+
+    part: int | None
+    prefix: str = ""
+    constant: str = "Intercept"
+    intercept: bool = True
+
+    def names(self, schemas: tuple[Schema, ...]) -> tuple[str, ...]:
+        """Of its coefficients, in the formula's order."""
+        if self.part is None:
+            return (self.constant,)
+        schema = schemas[self.part]
+        dropped = not self.intercept and schema.has_intercept
+        kept = [name for name in schema.names if not (dropped and name == "Intercept")]
+        return tuple(self.prefix + name for name in kept)
+
+    def columns(self, of_part: tuple[Columns, ...], alone: Columns) -> Columns:
+        """Its columns among those of the formulas, or `alone`. Predictors that share columns are summed together."""
+        if self.part is None:
+            return alone
+        columns = of_part[self.part]
+        if self.intercept or not columns.constant:
+            return columns
+        kept = torch.ones(columns.width, dtype=torch.bool, device=columns.positions.device)
+        kept[0] = False
+        return columns.restricted(kept)
+
+
+def constant_alone(device: torch.device) -> Columns:
+    """The columns of a predictor that is a constant."""
+    return Columns(True, _nothing(device), (), torch.zeros(1, dtype=torch.int64, device=device))
+
+
+def no_columns(device: torch.device) -> Columns:
+    """The columns of a predictor that is its offset, or zero."""
+    return Columns(False, _nothing(device), (), torch.zeros(0, dtype=torch.int64, device=device))
+
+
+def _nothing(device: torch.device) -> Dense:
+    return Dense((), torch.empty(0, dtype=torch.float64, device=device))
+
+
+def joined(predictors: tuple[Predictor, ...], designs: tuple[Design, ...]) -> Design:
+    """One design with the columns and offset of every predictor, from the designs of the formulas."""
+    first = designs[0]
+    of_part = tuple(design.columns[0] for design in designs)
+    alone = constant_alone(first.y.device)
+    columns = tuple(predictor.columns(of_part, alone) for predictor in predictors)
+    offsets = tuple(None if one.part is None else designs[one.part].offsets[0] for one in predictors)
+    return replace(first, columns=columns, offsets=offsets)
+
+
+@dataclass(frozen=True)
+class VectorModel:
+    """What a model of several predictors is, apart from its data; `title` heads its summary.
+
+    columns        kind of prediction -> the names of its columns, where they are not the classes
+    ordered        whether its classes have an order
+    information    what its standard errors come from: "expected" where the likelihood is convex and knows it
+    largest_count  of a model of counts, the largest count of the fit: up to it `predict` gives probabilities
+    """
+
+    title: str
+    name: str
+    link: str
+    likelihood: Likelihood
+    predictors: tuple[Predictor, ...]
+    largest_count: int | None = None
+    columns: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    ordered: bool = False
+    information: Information = "observed"
+
+    @property
+    def null_rank(self) -> int:
+        """The coefficients of the model without terms: a constant for every predictor that may have one."""
+        return sum(predictor.intercept for predictor in self.predictors)
+
+    def names(self, schemas: tuple[Schema, ...]) -> tuple[str, ...]:
+        """Of all coefficients: the predictors in turn."""
+        return tuple(name for predictor in self.predictors for name in predictor.names(schemas))
+
+
+@dataclass(frozen=True)
+class VectorRecord(Record):
+    """The record of such a model: one schema a formula, and the offsets that stand in each."""
+
+    model: VectorModel = field(kw_only=True)
+    schemas: tuple[Schema, ...] = field(kw_only=True)
+    part_offsets: tuple[tuple[Extra, ...], ...] = field(kw_only=True)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The coefficients' names, predictor by predictor."""
+        return self.model.names(self.schemas)
+
+    @property
+    def null_rank(self) -> int:
+        return self.model.null_rank
+
+    def refuse_several(self, what: str) -> None:
+        raise OptionError(
+            f"{what} is for fits of glm(), with one linear predictor; this fit has several: "
+            f"{self.model.title.lower()}. Use fit.wald_test(), compare(smaller, larger) and fit.predict()."
+        )
+
+    @property
+    def counted_parameters(self) -> int:
+        """Every coefficient: a dispersion, where there is one, is a predictor."""
+        return self.facts.rank
+
+
+class LogLikelihood(Totals):
+    """Totals of a row likelihood that is complete: the deviance is -2 logLik, as of MASS::polr and nnet::multinom."""
+
+    def log_likelihood(self, family: Family) -> float:
+        return -0.5 * self.deviance
+
+
+@dataclass(frozen=True)
+class VectorEstimate(Estimate):
+    """A maximum of such a likelihood. `prepared` is that of the first formula, `together` those of all."""
+
+    together: Together = field(kw_only=True)
+    model: VectorModel = field(kw_only=True)
+    diverging: Tensor | None = field(default=None, kw_only=True)  # (p,) True where a coefficient goes to infinity
+
+    @property
+    def information(self) -> Information:
+        return self.model.information
+
+    @cached_property
+    def curvature(self) -> Factored:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The information at theta, factored; inner order."""
+        if self.model.likelihood.is_convex or self.solution.point.information == "observed":
+            return self.solution.point.curvature
+        return self.objective.quadratic(self.solution.theta, information="observed").curvature
+
+    @cached_property
+    def _lost(self) -> Tensor:
+        return self.curvature.aliased[self.layout.order].cpu()
+
+    @cached_property
+    def undetermined(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        if self.diverging is None or not bool((self._lost & ~self.aliased).any()):
+            return self._lost
+        return self._lost | self.diverging  # given the coefficient that is lost, the others of its direction look known
+
+    @cached_property
+    def aliased(self) -> Tensor:
+        """(p,) True where earlier columns span a coefficient's own.
+
+        The information where no column has an effect tells that: at theta, that of a class which is told apart
+        perfectly is lost too.
+        """
+        if not bool(self._lost.any()):
+            return self._lost
+        found = self.objective.quadratic(self.informative_theta, information="observed")
+        return found.curvature.aliased[self.layout.order].cpu()
+
+    @cached_property
+    def informative_theta(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        start = VectorStart(self.family, likelihood=self.model.likelihood)
+        return start.first(self.objective, self.objective.slope)[0]
+
+    @property
+    def rank(self) -> int:
+        return len(self.aliased) - int(self.aliased.sum())
+
+    @cached_property
+    def totals(self) -> Totals:
+        """-2 logLik as deviance; Pearson's X2 is not defined."""
+        self.refuse_changed_data()
+        return log_likelihood(self.objective, self.solution.theta, self.prepared.weights)
+
+    @cached_property
+    def null(self) -> Totals:
+        """The same with every predictor a constant, where it may have one, and its offset."""
+        device = self.objective.design.y.device
+        alone, none = constant_alone(device), no_columns(device)
+        columns = tuple(alone if predictor.intercept else none for predictor in self.model.predictors)
+        design = replace(self.objective.design, columns=columns)
+        objective = self.objective.on(design)
+        start = VectorStart(self.family, likelihood=self.model.likelihood)
+        return log_likelihood(objective, run(IRLS(), objective, start, self.stop).theta, self.prepared.weights)
+
+
+def log_likelihood(objective: Objective, theta: Tensor, weights: object) -> Totals:
+    """-2 logLik at theta, and the counts: one pass."""
+    raw = objective.raw(theta)
+    frequency = isinstance(weights, Frequency)
+
+    def row_sums(block: Block) -> Sums:
+        nll = objective.likelihood.nll(block.y, objective.predictors(block, raw))
+        w = torch.ones_like(nll) if block.weight is None else block.weight
+        n = w.sum() if frequency else torch.tensor(float(block.rows), dtype=torch.float64, device=nll.device)
+        return Sums({"deviance": 2.0 * nll.dot(w), "weights": w.sum(), "n": n})
+
+    sums = objective.sum(row_sums)
+    return LogLikelihood(float(sums["deviance"]), math.nan, 0.0, float(sums["weights"]), float(sums["n"]))
+
+
+@dataclass(frozen=True)
+class VectorStart(Start):
+    """The likelihood's own constants with all slopes zero, or the user's coefficients."""
+
+    likelihood: Likelihood = field(kw_only=True)
+
+    def first(self, objective: Objective, evaluate: Callable[[Tensor], Evaluated]) -> tuple[Tensor, Evaluated]:
+        """theta (p,) with a finite objective, and what `evaluate` says there.
+
+        Raises: DomainError where there is none.
+        """
+        theta = self.flat(objective) if self.given is None else self.given
+        found = evaluate(theta)
+        if not math.isfinite(found.value):
+            whose = "start=" if self.given is not None else "the start of the likelihood"
+            raise DomainError(f"The likelihood is not finite at {whose}. Give start= coefficients at which it is.")
+        return theta, found
+
+    def flat(self, objective: Objective) -> Tensor:
+        """theta (p,) of the likelihood's constants."""
+        design = objective.design
+        y = design.y.to(torch.float64)
+        constants = self.likelihood.start(y, y.new_ones(len(y)) if design.weight is None else design.weight)
+        theta = torch.zeros(objective.layout.width, dtype=torch.float64, device=y.device)
+        for betas, columns, value in zip(
+            objective.layout.split(theta), objective.layout.columns, constants, strict=True
+        ):
+            if columns.constant:
+                betas[0] = value
+        return theta

@@ -1,0 +1,127 @@
+"""torch.nn and torchglm: losses for any network, a GLM as its last layer, and fits as modules."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from torchglm.errors import DataError
+from torchglm.families.family import Family, resolve_family
+from torchglm.families.link import Link
+from torchglm.inference.vector import VectorRecord
+from torchglm.losses import GLMLoss, LikelihoodLoss
+
+__all__ = ["FitModule", "GLMHead", "GLMLoss", "LikelihoodLoss", "VectorModule"]
+
+
+class GLMHead(torch.nn.Module):
+    """A GLM as the last layer of a network: one linear predictor of its features, and the mean that the link gives.
+
+    Train it with GLMLoss(head.family) at `head.linear_predictor(x)`: means lose digits in the tails.
+    Shapes: x (..., in_features) -> (...).
+    Raises: OptionError, UnknownNameError; when called DataError for another number of features.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        family: str | Family | type[Family],
+        link: str | Link | type[Link] | None = None,
+        *,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.family = resolve_family(family, link)
+        self.linear = torch.nn.Linear(in_features, 1, bias, device, dtype)
+
+    def linear_predictor(self, x: Tensor) -> Tensor:
+        """eta."""
+        _check_width(x, self.linear.in_features, "features")
+        return self.linear(x).squeeze(-1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The mean; NaN where the link gives none."""
+        return self.family.mean(self.linear_predictor(x))
+
+    def extra_repr(self) -> str:
+        """What print(module) shows in brackets."""
+        return repr(self.family)
+
+
+class FitModule(torch.nn.Module):
+    """A fit as a module of its model matrix: forward(x, offset=None) is the mean of each row.
+
+    names         of the columns of x, in order: the coefficients'
+    coefficients  a parameter (p,), zero where aliased, which a training loop may go on from
+
+    Shapes: x (rows, p), as `fit.model_matrix(data)` gives it; offset (rows,), as `fit.model_offset(data)`.
+    Raises: when called DataError for another number of columns.
+    """
+
+    def __init__(self, names: tuple[str, ...], theta: Tensor, family: Family) -> None:
+        super().__init__()
+        self.names = names
+        self.family = family
+        self.coefficients = torch.nn.Parameter(theta.clone())
+
+    def linear_predictor(self, x: Tensor, offset: Tensor | None = None) -> Tensor:
+        """eta (rows,)."""
+        _check_width(x, len(self.names), "columns")
+        eta = x @ self.coefficients
+        return eta if offset is None else eta + offset
+
+    def forward(self, x: Tensor, offset: Tensor | None = None) -> Tensor:
+        """The mean (rows,)."""
+        return self.family.mean(self.linear_predictor(x, offset))
+
+
+class VectorModule(torch.nn.Module):
+    """A fit of several linear predictors as a module: forward(x, ...) is its mean, of classes their probabilities.
+
+    names         of the coefficients, predictor by predictor
+    columns       of the matrix of each formula
+    coefficients  a parameter (p,), zero where aliased
+
+    Shapes: one matrix (rows, columns) a formula, as `fit.model_matrix(data)` gives them; offsets are not part of it.
+    Raises: when called DataError for another number of matrices or columns.
+    """
+
+    def __init__(self, record: VectorRecord) -> None:
+        super().__init__()
+        self.names = record.names
+        self.columns = tuple(schema.names for schema in record.schemas)
+        self.likelihood = record.model.likelihood
+        self.coefficients = torch.nn.Parameter(record.defined_theta.clone())
+        self._predictors = record.model.predictors
+        self._widths = [len(one.names(record.schemas)) for one in self._predictors]
+
+    def linear_predictor(self, *x: Tensor) -> Tensor:
+        """z (rows, q)."""
+        if len(x) != len(self.columns):
+            raise DataError(f"The module takes {len(self.columns)} matrices, one a formula; got {len(x)}.")
+        for matrix, names in zip(x, self.columns, strict=True):
+            _check_width(matrix, len(names), "columns")
+        z = []
+        for one, beta in zip(self._predictors, self.coefficients.split(self._widths), strict=True):
+            if one.part is None:
+                z.append(beta.expand(x[0].shape[0]))
+                continue
+            names = self.columns[one.part]
+            kept = [j for j, name in enumerate(names) if one.intercept or name != "Intercept"]
+            matrix = x[one.part]
+            z.append((matrix if len(kept) == len(names) else matrix[:, kept]) @ beta)
+        return torch.stack(z, dim=1)
+
+    def forward(self, *x: Tensor) -> Tensor:
+        """The mean (rows,), or the probabilities (rows, classes)."""
+        z = self.linear_predictor(*x)
+        mean = self.likelihood.mean(z)
+        missing = torch.isnan(z).any(1)
+        return torch.where(missing.view(-1, *[1] * (mean.dim() - 1)), torch.nan, mean)
+
+
+def _check_width(x: Tensor, width: int, what: str) -> None:
+    if x.dim() == 0 or x.shape[-1] != width:
+        raise DataError(f"x has shape {tuple(x.shape)}; its last dimension holds {width} {what}.")

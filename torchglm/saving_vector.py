@@ -1,0 +1,89 @@
+"""The part of a saved file that only models of several linear predictors have: their predictors and likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from torchglm import families
+from torchglm.errors import SavedFileError
+from torchglm.families.custom import Custom
+from torchglm.families.family import Family
+from torchglm.families.likelihood import Likelihood
+from torchglm.families.link import Link
+from torchglm.inference.vector import Predictor, VectorModel
+
+LIKELIHOODS: dict[str, type] = {
+    name: value
+    for name, value in vars(families).items()
+    if isinstance(value, type) and issubclass(value, Likelihood) and value is not Custom
+}
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How a value, a family and a link are written."""
+
+    value: Callable[[Any], Any]
+    family: Callable[[Any], Any]
+    link: Callable[[Any], Any]
+
+
+def model_content(model: VectorModel, write: Codec) -> dict[str, Any]:
+    """A model as JSON.
+
+    Raises: SavedFileError for a likelihood that a file cannot hold.
+    """
+    plain = [f.name for f in fields(model) if f.name not in ("likelihood", "predictors")]
+    return {
+        "likelihood": _likelihood(model.likelihood, write),
+        "predictors": [asdict(predictor) for predictor in model.predictors],
+        "rest": {name: write.value(getattr(model, name)) for name in plain},
+    }
+
+
+def read_model(content: Mapping[str, Any], read: Codec) -> VectorModel:
+    """The model that `model_content` wrote."""
+    rest = {name: read.value(value) for name, value in content["rest"].items()}
+    rest["columns"] = {kind: tuple(names) for kind, names in rest["columns"].items()}
+    return VectorModel(
+        likelihood=_read_likelihood(content["likelihood"], read),
+        predictors=tuple(Predictor(**predictor) for predictor in content["predictors"]),
+        **rest,
+    )
+
+
+def _likelihood(likelihood: Likelihood, write: Codec) -> dict[str, Any]:
+    name = type(likelihood).__name__
+    if LIKELIHOODS.get(name) is not type(likelihood):
+        raise SavedFileError(
+            f"A likelihood of one's own, {name}, is code, which a file does not hold. Pickle the fit instead, where "
+            "its functions can be imported."
+        )
+    names = [f.name for f in fields(likelihood)]  # pyright: ignore[reportArgumentType]  (each is a dataclass)
+    return {"name": name, "fields": {name: _field(getattr(likelihood, name), write) for name in names}}
+
+
+def _field(value: Any, write: Codec) -> Any:
+    if isinstance(value, Link):
+        return {"link": write.link(value)}
+    if isinstance(value, Family):
+        return {"family": write.family(value)}
+    if isinstance(value, Likelihood):
+        return {"likelihood": _likelihood(value, write)}
+    return {"value": write.value(value)}
+
+
+def _read_likelihood(content: Mapping[str, Any], read: Codec) -> Likelihood:
+    readers = {
+        "link": read.link,
+        "family": read.family,
+        "likelihood": lambda inner: _read_likelihood(inner, read),
+        "value": read.value,
+    }
+    values = {}
+    for name, field in content["fields"].items():
+        ((kind, inner),) = field.items()
+        values[name] = readers[kind](inner)
+    return LIKELIHOODS[content["name"]](**values)

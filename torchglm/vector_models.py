@@ -1,0 +1,177 @@
+"""ordinal(), multinomial(), zero_inflated(), hurdle(), custom(): from formula and data to a VectorFit."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from torchglm.api import check_stop, device_of, start_of
+from torchglm.call import Call
+from torchglm.design.numbers import row_label
+from torchglm.design.parts_of import split_parts
+from torchglm.design.prepare import Prepared, Request
+from torchglm.design.prepare_many import prepare_many
+from torchglm.design.sources import Source, open_source
+from torchglm.design.terms import parse
+from torchglm.diagnostics.separation import diverging_coefficients
+from torchglm.errors import BoundaryWarning, FormulaError, ResponseError
+from torchglm.families.exponential import Binomial
+from torchglm.inference.aliasing import partners
+from torchglm.inference.computed import Computed
+from torchglm.inference.covariance.choice import kind_of_fit
+from torchglm.inference.covariance.given import is_given
+from torchglm.inference.dispersion import Fixed
+from torchglm.inference.facts import facts_of
+from torchglm.inference.vector import VectorEstimate, VectorModel, VectorRecord, VectorStart, joined
+from torchglm.objective.objective import Objective
+from torchglm.progress import Bar
+from torchglm.solvers.solver import SOLVERS, Solver, run
+from torchglm.vector_fit import VectorFit
+from torchglm.warn import warn_diverging
+
+NEARLY = 1e-5  # standard errors
+
+Build = Callable[[Prepared], VectorModel]  # from the data of the first formula: its classes are in the response
+Limits = Callable[[VectorEstimate, tuple[str, ...]], Mapping[str, list[str]]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A model of several predictors as it was asked for: a formula each part, shown as `text`.
+
+    limits  what a fit says of a part of the model that has gone to its limit, and the coefficients of that part
+    """
+
+    text: str
+    formulas: tuple[str, ...]
+    build: Build
+    request: Request
+    call: Call
+    start: Any = None
+    limits: Limits = lambda estimate, names: {}
+
+
+def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any]) -> VectorFit:
+    """The maximum-likelihood fit of a model of several linear predictors.
+
+    Raises: a TorchGLMError that names the column, row or value. Warns: ConvergenceWarning, SeparationWarning.
+    """
+    source = data if isinstance(data, Source) else open_source(data)
+    call, stop = asked.call, asked.call.stop
+    method = SOLVERS.resolve("irls" if call.solver == "auto" else call.solver, Solver)
+    kinds = kind_of_fit(call.covariance, None, asked.request.cluster)
+    request = replace(asked.request, cluster=kinds.cluster_key)
+    device = device_of(call.device)
+    check_stop(stop)
+    parsed = [parse(text, source.names) for text in asked.formulas]
+    together = prepare_many(parsed, source, request, caller)
+    prepared = together.parts[0]
+    model = asked.build(prepared)
+    check_response(prepared, model)
+    design = joined(model.predictors, tuple(part.design for part in together.parts))
+    whole = joined(model.predictors, tuple(part.whole for part in together.parts))
+    if device.type != "cpu":
+        design, whole = design.to(device), whole.to(device)
+    prepared = replace(prepared, design=design, whole=whole)
+    objective = Objective(design, model.likelihood)
+    schemas = tuple(part.schema for part in together.parts)
+    names = model.names(schemas)
+    begin = VectorStart(Binomial(), start_of(asked.start, objective, names), likelihood=model.likelihood)
+    bar = Bar()
+    try:
+        solution = run(method, objective, begin, stop, bar)
+    finally:
+        bar.close()
+    estimate = VectorEstimate(
+        prepared, objective, solution, Binomial(), design.fingerprint(), stop, together=together, model=model
+    )
+    kind, phi = kind_of_fit(call.covariance, prepared.weights, request.cluster), Fixed(1.0)
+    infinite = diverging_coefficients(estimate, names)
+    if infinite:
+        estimate = replace(estimate, diverging=torch.tensor([name in infinite for name in names]))
+    facts = facts_of(estimate, asked.text, kind, phi, partners(estimate, names), infinite)
+    facts = replace(facts, notes=_notes(prepared))
+    limits = asked.limits(estimate, names)
+    for text in limits:
+        warnings.warn(text, BoundaryWarning, stacklevel=3)
+    unexplained = infinite.keys() - {name for own in limits.values() for name in own}
+    untold = {name: sign for name, sign in infinite.items() if name in unexplained}
+    if untold or not limits or solution.step_in_se > NEARLY:  # towards a limit steps stay long: that has been said
+        warn_diverging(solution, untold, stop, has_classes=request.classes)
+    record = VectorRecord(
+        prepared.schema,
+        estimate.family,
+        facts,
+        Computed(estimate, kind, phi),
+        prepared.offsets,
+        prepared.exposure,
+        model=model,
+        schemas=schemas,
+        part_offsets=tuple(part.offsets for part in together.parts),
+    )
+    fit = VectorFit(record, estimate, call)
+    return fit.with_covariance(call.covariance) if is_given(call.covariance) else fit
+
+
+def _notes(prepared: Prepared) -> tuple[str, ...]:
+    empty = prepared.response.empty
+    return (f"Classes without rows, left out: {', '.join(map(str, empty))}",) if empty else ()
+
+
+def check_response(prepared: Prepared, model: VectorModel) -> None:
+    """Nothing, where every response is one of the model.
+
+    Raises: ResponseError naming the first row that is not.
+    """
+    design = prepared.design
+    good = model.likelihood.check_response(design.y.to(torch.float64))
+    if bool(good.all()):
+        _refuse_weightless(prepared)
+        return
+    bad = torch.nonzero(~good.reshape(len(good), -1).all(1)).flatten()
+    labels = prepared.index[prepared.used_of(np.arange(len(prepared.index)))]
+    raise ResponseError(
+        f"The response {prepared.response_name!r} must be {model.likelihood.support} in a {model.name} model; "
+        f"row {row_label(labels, int(bad[0]))} has {design.y[bad[0]].tolist()!r} ({len(bad)} row(s) in all)."
+    )
+
+
+def _refuse_weightless(prepared: Prepared) -> None:
+    """Nothing, where every class has a row of positive weight.
+
+    Raises: ResponseError.
+    """
+    levels = prepared.response.levels
+    if not prepared.request.classes or levels is None:
+        return
+    counts = torch.bincount(prepared.design.y.to(torch.int64), minlength=len(levels))
+    lost = [level for level, count in zip(levels, counts.tolist(), strict=True) if not count]
+    if lost:
+        raise ResponseError(
+            f"Every row of the class {lost[0]!r} of {prepared.response_name!r} has weight zero, so that nothing is "
+            "known of it. Leave those rows out with subset=."
+        )
+
+
+def caller_at(depth: int) -> Mapping[str, Any]:
+    """The variables of the function that called the one `depth` levels up."""
+    frame = sys._getframe(depth + 1)
+    return ChainMap(frame.f_locals, frame.f_globals)
+
+
+def one_part(formula: str) -> str:
+    """The formula, which has one part.
+
+    Raises: FormulaError for more.
+    """
+    parts = split_parts(formula)
+    if len(parts) > 1:
+        raise FormulaError(f"The formula {formula!r} has {len(parts)} parts; this model takes one.")
+    return formula

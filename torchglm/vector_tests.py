@@ -1,0 +1,79 @@
+"""The likelihood-ratio tests of nested models of several linear predictors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+
+from torchglm.design.weights import Probability
+from torchglm.errors import OptionError
+from torchglm.inference.estimate import Estimate
+from torchglm.report.term_table import TermTable
+from torchglm.vector_fit import VectorFit
+
+NESTED = 1e-6  # a fall of -2 logLik below it is what searches leave
+
+
+def vector_likelihood_ratio(
+    fits: Sequence[VectorFit], test: str | None = None, names: Sequence[str] | None = None
+) -> TermTable:
+    """Each fit against the one before it: twice the gain in log-likelihood, by chi-square.
+
+    Raises: OptionError for fits of other rows, responses or weights, for models that cannot be nested (fewer
+    coefficients with a higher likelihood), and for a test other than "Chisq".
+    """
+    if test not in (None, "Chisq"):
+        raise OptionError(f'Models of several linear predictors are compared by test="Chisq"; got {test!r}.')
+    labels = [fit.formula or f"model {k + 1}" for k, fit in enumerate(fits)] if names is None else list(names)
+    if len(labels) != len(fits):
+        raise OptionError(f"names= has {len(labels)} names for {len(fits)} fits.")
+    estimates = [_with_rows(fit) for fit in fits]
+    for label, estimate in zip(labels[1:], estimates[1:], strict=True):
+        _refuse_other_rows(estimates[0], estimate, label)
+    rows: list[tuple[float, ...]] = [(fits[0].df_resid, fits[0].llf, fits[0].aic, math.nan, math.nan, math.nan)]
+    for before, after, label in zip(fits, fits[1:], labels[1:], strict=False):
+        rows.append(_row(before, after, label))
+    columns = ["df.residual", "logLik", "aic", "df", "statistic", "p.value"]
+    frame = pd.DataFrame(rows, columns=columns, index=pd.Index(labels))
+    return TermTable("Likelihood-ratio tests", frame, "LR", ("Each model is tested against the one above it.",))
+
+
+def _row(before: VectorFit, after: VectorFit, label: str) -> tuple[float, ...]:
+    from scipy import special
+
+    df, gain = before.df_resid - after.df_resid, 2.0 * (after.llf - before.llf)
+    if df == 0 or gain * df < -NESTED * max(abs(after.llf), 1.0):
+        raise OptionError(
+            f"{label!r} and the model before it are not nested: {after.record.facts.rank} coefficients and logLik "
+            f"{after.llf:.4f} against {before.record.facts.rank} and {before.llf:.4f}. Compare their AIC."
+        )
+    df, statistic = abs(df), abs(gain)
+    return after.df_resid, after.llf, after.aic, df, statistic, float(special.chdtrc(df, statistic))
+
+
+def _with_rows(fit: VectorFit) -> Estimate:
+    if fit.estimate is None:
+        raise OptionError("A likelihood ratio needs the data, and this fit was loaded without its data. Fit it again.")
+    if isinstance(fit.estimate.prepared.weights, Probability):
+        raise OptionError(
+            "A likelihood ratio compares likelihoods, and rows that were sampled with unequal probabilities "
+            "(prob_weights=) have none. Use fit.wald_test()."
+        )
+    fit.estimate.refuse_changed_data()
+    return fit.estimate
+
+
+def _refuse_other_rows(first: Estimate, other: Estimate, label: str) -> None:
+    ours, theirs = first.prepared.design, other.prepared.design
+    same = ours.n == theirs.n and torch.equal(ours.y, theirs.y) and _same(ours.weight, theirs.weight)
+    if not same or first.prepared.response.levels != other.prepared.response.levels:
+        raise OptionError(f"{label!r} was fitted to other rows, responses or weights. Fit both to the same subset=.")
+
+
+def _same(ours: torch.Tensor | None, theirs: torch.Tensor | None) -> bool:
+    if ours is None or theirs is None:
+        return ours is theirs
+    return torch.equal(ours, theirs)
