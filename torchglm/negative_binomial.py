@@ -226,8 +226,8 @@ def _with_joint(fit: Fit, joint: _Joint) -> Fit:
 
 def _with_theta(fit: VectorFit) -> VectorFit:
     """The fit with theta beside its log; a VectorFit counts coefficients only."""
-    theta = math.exp(float(fit.params[LOG_THETA]))
-    facts = replace(fit.record.facts, estimated={"theta": (theta, theta * float(fit.bse[LOG_THETA]))})
+    theta, error = math.exp(fit.record.numbers.theta[-1]), float(fit.record.standard_errors[-1])
+    facts = replace(fit.record.facts, estimated={"theta": (theta, theta * error)})
     return replace(fit, record=replace(fit.record, facts=facts))
 
 

@@ -11,7 +11,7 @@ from torchglm import glm
 from torchglm.classes import multinomial, ordinal
 from torchglm.counts import zero_inflated
 from torchglm.design.design import Design
-from torchglm.errors import DomainError, FormulaError, OptionError, ResponseError, SeparationWarning
+from torchglm.errors import ConvergenceWarning, DomainError, FormulaError, OptionError, ResponseError, SeparationWarning
 
 MODELS = {
     "ordinal": lambda data, **more: ordinal("rating ~ x + g", data, **more),
@@ -160,6 +160,23 @@ def test_data_far_from_separation_are_not_warned_of(data):
     far = data.assign(x=1e6 + data["x"], z=1e-8 * data["z"])
     for fit in (multinomial("choice ~ x + z", far), ordinal("rating ~ x + z", far)):
         assert fit.infinite == {}
+
+
+def test_a_search_that_stopped_early_is_no_separation(data):
+    for model in MODELS.values():
+        with pytest.warns(ConvergenceWarning, match="max_steps=10 or start="):
+            assert model(data, max_steps=1).infinite == {}
+    steps = data.assign(x=data["rating"].cat.codes + data["x"].abs().clip(upper=0.9))
+    with pytest.warns(SeparationWarning):
+        assert ordinal("rating ~ x", steps, max_steps=8).infinite["x"] == "+"
+
+
+def test_standard_errors_of_what_is_lost_are_nan(data):
+    alone = data.assign(x=np.where(data["choice"] == "bus", 1.0, -1.0) * (data["x"].abs() + 0.1))
+    with pytest.warns(SeparationWarning):
+        fit = multinomial("choice ~ x", alone)
+    assert fit.params.notna().all()
+    assert fit.bse[["car:x", "train:x"]].isna().all()
 
 
 def test_empty_classes_are_left_out_and_said(data):

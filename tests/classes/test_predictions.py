@@ -224,3 +224,28 @@ def test_summary_says_what_it_is(fits):
     side = str(torchglm.compare({"one": fits["ordinal"], "two": fits["multinomial"]}))
     assert "bus:x" in side
     assert "cumulative" in side
+
+
+def test_rows_missing_in_any_part_are_left_out_of_all(data):
+    holes = data.assign(z=data["z"].mask(data["z"] > 1), x=data["x"].mask(data["x"] > 1.5))
+    fit = ordinal("rating ~ x", holes, nominal="~ z", scale="~ g", freq_weights="w")
+    kept = (data["z"] <= 1) & (data["x"] <= 1.5)
+    reference = ordinal("rating ~ x", data[kept], nominal="~ z", scale="~ g", freq_weights="w")
+    pd.testing.assert_series_equal(fit.params, reference.params)
+    assert (fit.nobs, fit.rows_dropped) == (data.loc[kept, "w"].sum(), (~kept).sum())
+    assert fit.predict().notna().all(axis=1).tolist() == kept.tolist()
+    assert fit.accuracy() == reference.accuracy()
+
+
+def test_arrays_and_functions_of_the_caller(data):
+    def squared(values):
+        return values**2
+
+    array = data["o"].to_numpy()
+    fit = ordinal("rating ~ x", data, nominal="~ squared(z)", offset=array)
+    named = ordinal("rating ~ x", data.assign(s=data["z"] ** 2), nominal="~ s", offset="o")
+    np.testing.assert_allclose(fit.params, named.params, rtol=1e-10)
+    with pytest.raises(DataError, match="Give offset="):
+        fit.predict(data)
+    pd.testing.assert_frame_equal(fit.predict(data, offset=array), fit.predict())
+    assert torchglm.proportionality_test(fit).frame.loc["x", "df"] == 2.0

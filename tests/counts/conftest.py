@@ -1,25 +1,18 @@
-"""Data of the count models, and what R says of them."""
+"""The data of the count models."""
 
 from __future__ import annotations
 
-import json
 import pathlib
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from torchglm.counts import hurdle, truncated, zero_inflated
-
-HERE = pathlib.Path(__file__).resolve().parent
-REFERENCE = HERE.parent / "reference"
-DISTS = {"poisson": "poisson", "negbin": "negative_binomial"}
-MODELS = {"zeroinfl": zero_inflated, "hurdle": hurdle, "truncated": truncated}
+DATA = pathlib.Path(__file__).resolve().parents[1] / "reference" / "data"
 
 
 def _read(name: str, **levels: list[str]) -> pd.DataFrame:
-    frame = pd.read_csv(REFERENCE / "data" / f"{name}.csv")
+    frame = pd.read_csv(DATA / f"{name}.csv")
     return frame.assign(**{c: pd.Categorical(frame[c].astype(str), categories=known) for c, known in levels.items()})
 
 
@@ -37,9 +30,3 @@ def trips() -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def data(articles, trips) -> dict[str, pd.DataFrame]:
     return {"articles": articles, "trips": trips, "bioChemists": articles, "RecreationDemand": trips}
-
-
-@pytest.fixture(scope="session")
-def pscl() -> SimpleNamespace:
-    """What counts.R has stored."""
-    return SimpleNamespace(**json.loads((HERE / "counts.json").read_text()))

@@ -192,3 +192,13 @@ def test_solvers_agree(solver, articles):
     by_irls = zero_inflated("art ~ fem + ment | ment", articles, "negative_binomial")
     other = zero_inflated("art ~ fem + ment | ment", articles, "negative_binomial", solver=solver)
     assert np.abs((other.params - by_irls.params) / by_irls.bse).max() < 1e-5
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_device_gives_the_numbers_of_the_cpu(model):
+    fit, rows = model
+    cpu, gpu = fit(device="cpu"), fit(device="cuda")
+    np.testing.assert_allclose(gpu.params, cpu.params, rtol=1e-7)
+    np.testing.assert_allclose(gpu.bse, cpu.bse, rtol=1e-7)
+    np.testing.assert_allclose(gpu.predict(rows[:9]), cpu.predict(rows[:9]), rtol=1e-7)

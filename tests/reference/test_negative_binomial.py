@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import statsmodels.formula.api as smf
 import torch
 from formulaic import model_matrix
 
@@ -148,3 +149,18 @@ def test_nested_fits_with_a_theta_each(reference):
     fixed = glm("Days ~ Eth", reference.read("quine"), NegativeBinomial(theta=1.0))
     with pytest.raises(OptionError, match="different models"):
         likelihood_ratio(fixed, large)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["NB2", "NB1"])
+def test_statsmodels(reference, kind):
+    """Its alpha is 1 / theta, and its standard errors are those of the joint observed information."""
+    formula, data = "Days ~ Eth + Age", reference.read("quine")
+    theirs = smf.negativebinomial(formula, data, loglike_method=kind.lower()).fit(
+        disp=0, method="bfgs", maxiter=5000, gtol=1e-8
+    )
+    ours = negative_binomial(formula, data, kind=kind, information="joint")
+    assert ours.llf == pytest.approx(theirs.llf, rel=1e-11)
+    assert ours.estimated.loc["alpha", "estimate"] == pytest.approx(theirs.params["alpha"], rel=1e-6)
+    names = list(theirs.params.index[:-1])
+    np.testing.assert_allclose(ours.params[names], theirs.params[names], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(ours.bse[names], theirs.bse[names], rtol=1e-6)

@@ -59,6 +59,13 @@ def test_density_integrates_to_one(power):
     assert float(inside + zero) == pytest.approx(1.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("power", [1.05, 1.5, 1.95])
+def test_density_of_very_many_amounts_is_the_saddlepoint(power):
+    y, phi = torch.tensor([3.0]).double(), 1e-13  # about 1e13 amounts: the saddlepoint is off by one in as many
+    found = Tweedie(power=power).log_prob(y, y, phi)
+    assert float(found) == pytest.approx(-0.5 * math.log(2 * math.pi * phi * 3.0**power), abs=1e-11)
+
+
 def test_a_weight_divides_phi():
     y, mu, w = torch.tensor([0.0, 2.5]).double(), torch.tensor([1.0, 2.0]).double(), torch.tensor([3.0, 0.5]).double()
     family = Tweedie(power=1.4)

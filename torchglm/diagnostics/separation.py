@@ -67,9 +67,12 @@ def diverging_coefficients(estimate: Estimate, names: tuple[str, ...]) -> dict[s
     pace = _pace(estimate, step)
     if not 0.0 < pace < math.inf:
         return {}
+    # Where a search has stopped early, its maximum may lie far ahead.
+    far = (1.0,) if estimate.solution.status.converged else (1.0, 1e2, 1e4)
     theta = estimate.solution.theta
-    at, ahead = estimate.objective.values(torch.stack([theta, theta + (REACH / pace) * step], 1)).tolist()
-    if not ahead <= at + 1e-9 * max(abs(at), 1.0):
+    along = torch.stack([theta + (reach * REACH / pace) * step for reach in (0.0, *far)], 1)
+    at, *ahead = estimate.objective.values(along).tolist()
+    if not all(value <= at + 1e-9 * max(abs(at), 1.0) for value in ahead):
         return {}
     share = moved / moved.abs().max()
     return {name: "+" if s > 0 else "-" for name, s in zip(names, share.tolist(), strict=True) if abs(s) > FOLLOWED}

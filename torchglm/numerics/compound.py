@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from torchglm.numerics.special import kl_div, poisson_peak
+from torchglm.numerics.special import kl_div, log1p_minus, poisson_peak
 
 NEGLIGIBLE = 45.0  # the log of a share of the sum that is beyond its last digit
 SMOOTH = 8.0  # the spread in j from which fewer nodes than all j give the same sum
@@ -87,11 +87,16 @@ def _tabled(k: Tensor, low: Tensor, stride: Tensor, nodes: int, a: float) -> Ten
 
 def _summed(k: Tensor, low: Tensor, stride: Tensor, nodes: int, a: float) -> Tensor:
     """(3, rows) the sums over any nodes."""
-    j = low[:, None] + stride[:, None] * torch.arange(nodes, dtype=k.dtype, device=k.device)
-    terms = -(1.0 + a) * kl_div(j, k[:, None].expand_as(j)) + poisson_peak(j) + poisson_peak(a * j) + torch.log(a * j)
+    gap = (low - k)[:, None] + stride[:, None] * torch.arange(nodes, dtype=k.dtype, device=k.device)
+    k = k[:, None].expand_as(gap)
+    j = k + gap
+    # Near k, j itself has not digits enough where k is 1e10 or more, but its distance has.
+    near = gap / k
+    inside = torch.where(near.abs() < 0.2, near, 0.0)
+    distance = torch.where(near.abs() < 0.2, k * (inside**2 + (1.0 + inside) * log1p_minus(inside)), kl_div(j, k))
+    terms = -(1.0 + a) * distance + poisson_peak(j) + poisson_peak(a * j) + torch.log(a * j)
     value = torch.logsumexp(terms, dim=1)
     share = torch.exp(terms - value[:, None])
-    gap = j - k[:, None]
     mean = (share * gap).sum(1)
     variance = (share * (gap - mean[:, None]) ** 2).sum(1)
-    return torch.stack([value + torch.log(stride), k + mean, variance])
+    return torch.stack([value + torch.log(stride), k[:, 0] + mean, variance])

@@ -50,7 +50,7 @@ class SGD(Solver, name="sgd"):
     """Stochastic gradient descent on the mean negative log-likelihood of standardised coefficients.
 
     optimizer       "sgd" (with momentum), "adam", a torch.optim class, or a function of the parameter list
-    learning_rate   None: a quarter of the first of 1, 1/2, 1/4, ... that lowers the loss of 1,024 rows over 20 steps or more
+    learning_rate   None: a quarter of the first of 1, 1/2, 1/4, ... that lowers the loss of 1,024 rows in trial steps
     average         the last half of the epochs is averaged (Polyak & Juditsky 1992), which the end starts from
     seed            of the order of the rows
     update          instead of an optimizer: a function of (coefficients, gradient, learning rate) that returns the next
