@@ -124,12 +124,16 @@ class Design:
     def fingerprint(self) -> Tensor:
         """Sums that change when the columns do: over all rows up to 100,000, beyond over 4,096 spread evenly."""
         step = 1 if self.n <= 100_000 else self.n // 4_096
-        kept = [self.y, *(column for column in (*self.offsets, self.weight) if column is not None)]
+        kept = [self.y.T if self.y.dim() > 1 else self.y]
+        kept += [column for column in (*self.offsets, self.weight) if column is not None]
         for columns in self.columns:
-            kept.extend(column for product in columns.dense.products for column in product)
+            if columns.dense.table is not None:  # one call for all of them
+                kept.append(columns.dense.table)
+            else:
+                kept.extend(column for product in columns.dense.products for column in product)
             kept.extend(column for part in columns.coded for column in (part.codes, *part.values))
-        distinct = {id(column): column[::step] for column in kept}
-        return torch.stack([rows.sum(dtype=torch.float64) for rows in distinct.values()])
+        distinct = {id(column): column[..., ::step] for column in kept}
+        return torch.cat([rows.sum(-1, dtype=torch.float64).reshape(-1) for rows in distinct.values()])
 
     def _pick(self, rows: Callable[[Tensor], Tensor], together: bool = False) -> Design:
         """The design of some rows of every column; `together` lays the dense columns side by side in a copy."""
