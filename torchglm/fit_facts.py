@@ -9,7 +9,7 @@ import pandas as pd
 
 from torchglm.families.family import Family
 from torchglm.inference import criteria
-from torchglm.inference.estimated import estimated
+from torchglm.inference.estimated import estimated, estimated_values
 from torchglm.inference.hypotheses import linear
 from torchglm.inference.hypotheses.nonlinear import NonlinearTest, nonlinear_test
 from torchglm.inference.record import Record
@@ -96,6 +96,11 @@ class FitFacts:
     def estimated(self) -> pd.DataFrame:
         """What is estimated beside the coefficients, as theta of negative_binomial(): "estimate" and "std.error"."""
         return estimated(self.record)
+
+    @property
+    def estimated_values(self) -> dict[str, tuple[float, float]]:
+        """The same as a dict: name -> estimate, standard error."""
+        return estimated_values(self.record)
 
     @property
     def dispersion_kind(self) -> str:

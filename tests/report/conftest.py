@@ -50,7 +50,7 @@ class FitDouble:
     pearson_chi2: float = 5.173202
     scale: float = 1.0
     dispersion_kind: str = "fixed at 1"
-    estimated: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["estimate", "std.error"]))
+    estimated_values: dict[str, tuple[float, float]] = field(default_factory=dict)
     df_model: int = 4
     df_resid: int = 4
     df_null: int = 8

@@ -16,12 +16,18 @@ ALSO: dict[str, tuple[str, Callable[[float, float], Value]]] = {
 }
 
 
-def estimated(record: Record) -> pd.DataFrame:
-    """(parameters, 2) "estimate" and "std.error"; no rows where there are none."""
+def estimated_values(record: Record) -> dict[str, Value]:
+    """Each parameter, and what else it is quoted as -> its estimate and standard error."""
     rows: dict[str, Value] = {}
     for name, value in record.facts.estimated.items():
         rows[name] = value
         if name in ALSO:
             other, function = ALSO[name]
             rows[other] = function(*value)
+    return rows
+
+
+def estimated(record: Record) -> pd.DataFrame:
+    """(parameters, 2) "estimate" and "std.error"; no rows where there are none."""
+    rows = estimated_values(record)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["estimate", "std.error"], dtype=float)

@@ -78,7 +78,7 @@ class Summary(Page):
         frame = self.coefficients
         header = ("", *(str(c) for c in frame.columns), *([""] if self.stars else []))
         rows = []
-        for name, row in zip(frame.index, frame.itertuples(index=False, name=None), strict=True):
+        for name, row in zip(frame.index, frame.to_numpy().tolist(), strict=True):
             values = dict(zip(frame.columns, row, strict=True))
             rows.append((str(name), *_cells(values), *([significance_code(_p(values))] if self.stars else [])))
         return Table(tuple(rows), header, ("left", *["right"] * len(frame.columns), *(["left"] if self.stars else [])))
@@ -160,7 +160,7 @@ def _left(fit: Any) -> Pairs:
         ("Family", described(fit.family)),
         ("Link", described(fit.family.link)),
         ("Scale", f"{number(fit.scale)} ({how})"),
-        *((name, f"{number(v)} (SE {number(e)})") for name, v, e in fit.estimated.itertuples(name=None)),
+        *((name, f"{number(v)} (SE {number(e)})") for name, (v, e) in fit.estimated_values.items()),
         ("Observations", number(fit.nobs)),
         ("Rows dropped", number(fit.rows_dropped)),
         ("Df residuals", number(fit.df_resid)),
