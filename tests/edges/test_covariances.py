@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import torch
 
 from torchglm import covariances, glm
 from torchglm.errors import DataError, OptionError, UnknownNameError
+from torchglm.numerics.ranks import Ranks
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +158,16 @@ def test_data_written_over_are_refused(data):
     mine["x"][:] = 5.0
     with pytest.raises(DataError, match="written over"):
         fit.bse  # noqa: B018
+
+
+@pytest.mark.parametrize("kind, options", [("cluster", {"cluster": "firm"}), ("CR2", {"cluster": "firm"}), ("HAC", {})])
+def test_several_processes_are_refused_what_needs_all_rows(kind, options):
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"y": rng.poisson(2.0, 60), "x": rng.normal(size=60), "firm": np.arange(60) % 7})
+    fit = glm("y ~ x", data, "poisson")
+    objective = fit.estimate.objective
+    shared = objective.on(replace(objective.design, ranks=Ranks(0, 2)))
+    estimate = replace(fit.estimate, objective=shared)
+    record = replace(fit.record, numbers=replace(fit.record.numbers, estimate=estimate))
+    with pytest.raises(OptionError, match="2 processes"):
+        replace(fit, record=record, estimate=estimate).with_covariance(kind, **options).cov_params()

@@ -39,7 +39,9 @@ def same(robust, theirs, defined, close, rtol):
         wanted = np.array(theirs["vcov"])
         se = np.sqrt(np.abs(wanted.diagonal()))
         ours = robust.cov_params().loc[defined, defined].to_numpy(copy=True)
-        np.fill_diagonal(ours, np.where(wanted.diagonal() < 0, wanted.diagonal(), ours.diagonal()))
+        negative = wanted.diagonal() < 0  # NaN here
+        np.testing.assert_array_equal(np.isnan(ours.diagonal()), negative)
+        np.fill_diagonal(ours, np.where(negative, wanted.diagonal(), ours.diagonal()))
         scale = np.outer(se, se)
         np.testing.assert_allclose(ours / scale, wanted / scale, rtol=0, atol=10 * rtol)
 

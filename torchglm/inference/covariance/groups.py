@@ -14,8 +14,9 @@ from torch import Tensor
 
 from torchglm.design.keys import read_key
 from torchglm.design.numbers import row_label
-from torchglm.errors import DataError
+from torchglm.errors import DataError, OptionError
 from torchglm.inference.estimate import Estimate
+from torchglm.objective.objective import Objective
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,22 @@ def used_label(estimate: Estimate, row: int) -> str:
     return row_label(prepared.index, int(prepared.used_of(np.arange(len(prepared.index)))[row]))
 
 
+def require_one_process(objective: Objective, what: str) -> None:
+    """Nothing, where all rows are here.
+
+    Raises: OptionError on several processes, each of which would number its own rows from zero.
+    """
+    world = objective.design.ranks.world
+    if world > 1:
+        raise OptionError(f"{what} looks at rows across the data, which {world} processes share. Use one process.")
+
+
 def grouped(estimate: Estimate, role: str, label: str, values: pd.Series) -> RowGroups:
     """The groups of equal values, their codes in the order of the values.
 
-    Raises: DataError where there is one group only.
+    Raises: DataError where there is one group only; OptionError on several processes.
     """
+    require_one_process(estimate.objective, f"{role}={label}")
     try:
         codes, levels = pd.factorize(values, sort=True)
     except TypeError:  # values of several types have no order; as groups they need none

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from torchglm.design.block import Block
 from torchglm.design.columns import RowColumns
-from torchglm.inference.covariance.groups import RowGroups
+from torchglm.inference.covariance.groups import RowGroups, require_one_process
 from torchglm.inference.estimate import Estimate
 from torchglm.numerics.sums import Sums
 from torchglm.objective.objective import Objective
@@ -95,7 +95,11 @@ def _meat_by_stretches(objective: Objective, theta: Tensor, way: RowGroups, most
 
 
 def written_out(objective: Objective, theta: Tensor, order: Tensor | None, rows: int) -> Iterator[Tensor]:
-    """The scores (rows, p), inner order, of stretches of about `rows` rows, in `order` (n,) or as they lie."""
+    """The scores (rows, p), inner order, of stretches of about `rows` rows, in `order` (n,) or as they lie.
+
+    Raises: OptionError on several processes.
+    """
+    require_one_process(objective, "A sum over neighbouring rows")
     objective.meter.passes += 1
     raw, design = objective.raw(theta), objective.design
     for start in range(0, design.n, rows):
