@@ -23,6 +23,7 @@ from torchglm.proportionality import proportionality_test, scale_test
 from torchglm.saving import load
 from torchglm.selection import step
 from torchglm.solvers import IRLS, LBFGS, SGD, EarlyStopping, NewtonCG
+from torchglm.streams import stream
 from torchglm.term_tests import add1, anova, drop1, likelihood_ratio
 from torchglm.tweedie import tweedie
 from torchglm.update import update
@@ -70,6 +71,7 @@ __all__ = [
     "scale_test",
     "slopes",
     "step",
+    "stream",
     "theta_test",
     "truncated",
     "tweedie",

@@ -6,6 +6,7 @@ import sys
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,16 @@ import pandas as pd
 import torch
 
 from torchglm.call import Call
+from torchglm.checkpoint import open_checkpoint
+from torchglm.coefficients import settle
+from torchglm.design.among_ranks import together
+from torchglm.design.block import Block
 from torchglm.design.design import Design
 from torchglm.design.numbers import row_label
 from torchglm.design.prepare import Prepared, Request, prepare
-from torchglm.design.sources import Source, open_source
+from torchglm.design.sources import Source
 from torchglm.design.terms import Parsed, parse
+from torchglm.design.transfer import room_on
 from torchglm.diagnostics.separation import infinite_coefficients
 from torchglm.errors import (
     DataError,
@@ -39,12 +45,15 @@ from torchglm.inference.estimate import Estimate
 from torchglm.inference.facts import facts_of
 from torchglm.inference.penalty_choice import penalised_objective, remedy, resolve_penalty
 from torchglm.inference.record import Record
+from torchglm.numerics.ranks import local_gpu
+from torchglm.numerics.sums import Sums
 from torchglm.objective.objective import Objective
 from torchglm.objective.penalty import Penalty
-from torchglm.progress import Bar
+from torchglm.progress import Watch
 from torchglm.solvers.adjusted import run_penalised
-from torchglm.solvers.solver import SOLVERS, Solver, Stop, run
+from torchglm.solvers.solver import SOLVERS, Solution, Solver, Stop, run
 from torchglm.solvers.start import Start
+from torchglm.streams import opened
 from torchglm.warn import warn
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -70,15 +79,22 @@ def glm(
     dispersion: str | float | None = None,
     penalty: str | Penalty | type[Penalty] | None = None,
     start: Any = None,
+    by: Any = None,
+    responses: Any = None,
     tolerance: float = 1e-8,
     max_steps: int = 100,
+    checkpoint: str | PathLike[str] | None = None,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "float64",
+    memory_limit: int | str | None = None,
+    cache: Any = None,
 ) -> Fit:
     """The maximum-likelihood fit of a generalized linear model, or a bias-reduced one.
 
     formula       "y ~ x1 + C(g) + bs(age, df=4)"; formulaic's grammar, cbind(a, b) ~ and offset(...) too. It is code.
-    data          pandas or polars DataFrame, pyarrow Table, dict of arrays or tensors, path of a Parquet file
+    data          pandas or polars DataFrame, pyarrow Table, dict of arrays or tensors, path of a Parquet file; or data
+                  larger than memory: paths of Parquet files, a pyarrow dataset, a DuckDB relation, a polars LazyFrame,
+                  a function that returns an iterable of frames, see stream()
     family, link  names, classes or instances: "poisson", Binomial(link="probit"), link="log"
     weights       precision weights (phi / w), and the trials of a proportion; freq_weights: repetitions;
                   prob_weights: sampling weights. A column, an expression such as "1 / v", or an array
@@ -92,11 +108,13 @@ def glm(
                   gaussian responses: the result is then a VectorFit, see the page on dispersion models
     cluster       what rows of one cluster share: a column, an expression, an array, or a list of them for several ways;
                   rows without it are dropped. Alone it means covariance="cluster"
-    penalty       "firth" (mean bias-reduced) or "jeffreys" (log-likelihood + 1/2 log det of the information): finite
-                  estimates where data are separated
-    start         coefficients to begin at, in the formula's order
+    penalty       "firth" (mean bias-reduced) or "jeffreys": finite estimates where data are separated
+    start         coefficients to begin at, in the formula's order; checkpoint: a file from which a stopped call goes on
+    by            one model a group: a column, an expression, an array, or a list of them. The result is Fits
+    responses     one model a response, "~ x1 + x2" with names of columns, a DataFrame or an array (n, m): Fits too
     tolerance     stop when the next Newton step is shorter, in standard errors; max_steps bounds the search
     device, dtype "auto", "cpu", "cuda"; "float32" keeps numeric columns in float32; all computing is float64
+    memory_limit  bytes or "512 MB" for data read piece by piece; cache: the directory of their encoded columns
 
     Raises: a TorchGLMError that names the column, row or value. Warns: ConvergenceWarning, SeparationWarning.
     Source: numbers as R's stats::glm; the meaning of each is in the docs.
@@ -106,12 +124,16 @@ def glm(
     >>> glm("count ~ dose", data, family="poisson").params.round(4).to_dict()
     {'Intercept': 0.2057, 'dose': 0.6574}
     """
-    source = open_source(data)
+    source = opened(data, memory_limit, cache)
     frame = sys._getframe(1)
     caller = ChainMap(frame.f_locals, frame.f_globals)
-    request = Request(weights, freq_weights, prob_weights, offset, exposure, subset, missing, contrasts, cluster)
-    call = Call(solver, covariance, dispersion, Stop(tolerance, max_steps), device, dtype, penalty)
+    request = Request(weights, freq_weights, prob_weights, offset, exposure, subset, missing, contrasts, cluster, by)
+    call = Call(solver, covariance, dispersion, Stop(tolerance, max_steps), device, dtype, penalty, checkpoint)
     chosen = resolve_family(family, link)
+    if by is not None or responses is not None:
+        from torchglm.many import fit_many
+
+        return fit_many(formula, source, request, responses, caller, chosen, call, start)  # type: ignore[return-value]
     if isinstance(dispersion, str) and "~" in dispersion:
         from torchglm.dispersion_models import double_glm
 
@@ -186,22 +208,36 @@ def fit_prepared(prepared: Prepared, family: Family, call: Call, start: Any = No
     _refuse_empty_model(objective, parsed)
     begin = Start(family, start_of(start, objective, prepared.schema.names))
     penalised = None if penalty is None else penalised_objective(objective, penalty, family, phi, prepared)
-    bar = Bar()
-    try:
+
+    def search(start: Start, watch: Watch) -> Solution:
         if penalised is None:
-            solution = run(method, objective, begin, stop, bar)
-        else:
-            solution = run_penalised(penalised, begin, stop, bar)
-    finally:
-        bar.close()
+            return run(method, objective, start, stop, watch)
+        return run_penalised(penalised, start, stop, watch)
+
+    checkpoint = open_checkpoint(call.checkpoint, _described(objective, prepared, family, penalty), objective)
+    solution = checkpoint.solve(search, begin)
     estimate = Estimate(prepared, objective, solution, family, prepared.design.fingerprint(), stop, penalised)
     kind = kind_of_fit(call.covariance, prepared.weights, request.cluster)
     names = prepared.schema.names
     infinite = infinite_coefficients(estimate, names) if penalised is None else {}
     facts = facts_of(estimate, parsed.text, kind, phi, partners(estimate, names), infinite)
     record = Record(prepared.schema, family, facts, Computed(estimate, kind, phi), prepared.offsets, prepared.exposure)
-    fit = Fit(record, estimate, call)
-    return fit.with_covariance(call.covariance) if is_given(call.covariance) else fit
+    fit = Fit(record, estimate, replace(call, checkpoint=None))
+    fit = fit.with_covariance(call.covariance) if is_given(call.covariance) else fit
+    settle(fit.record)
+    checkpoint.finish(solution)
+    return fit
+
+
+def _described(objective: Objective, prepared: Prepared, family: Family, penalty: Any) -> dict[str, Any]:
+    """What a checkpoint is of."""
+    return {
+        "formula": prepared.parsed.text,
+        "family": repr(family),
+        "columns": list(prepared.schema.names),
+        "rows": objective.design.n,
+        "penalty": None if penalty is None else penalty.name,
+    }
 
 
 def device_of(given: str | torch.device) -> torch.device:
@@ -210,7 +246,7 @@ def device_of(given: str | torch.device) -> torch.device:
     Raises: DeviceError.
     """
     if given == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda", local_gpu()) if torch.cuda.is_available() else torch.device("cpu")
     try:
         device = torch.device(given)
     except (RuntimeError, TypeError) as error:
@@ -247,15 +283,19 @@ def check_stop(stop: Stop) -> None:
 def placed(prepared: Prepared, device: torch.device, dtype: str | torch.dtype) -> Prepared:
     """The same data on `device`, numeric columns kept in `dtype`."""
     dtype = dtype_of(dtype)
-
-    def place(design: Design) -> Design:
-        return design if device.type == "cpu" and dtype == torch.float64 else design.to(device, dtype)
-
-    design = place(prepared.design)
-    whole = design if prepared.whole is prepared.design else place(prepared.whole)
+    design = on_device(prepared.design, device, dtype)
+    whole = design if prepared.whole is prepared.design else on_device(prepared.whole, device, dtype)
     return replace(prepared, design=design, whole=whole)
 
 
+def on_device(design: Design, device: torch.device, dtype: torch.dtype = torch.float64) -> Design:
+    """The same design computed on `device`: its rows are there too, unless they are more than it has room for."""
+    if device.type == "cpu" and dtype == torch.float64:
+        return design
+    return design.to(device, dtype) if design.bytes <= room_on(device) else design.streamed(device, dtype)
+
+
+@together("checking the responses")
 def check_response(prepared: Prepared, family: Family) -> None:
     """Nothing, where every response is one of the family.
 
@@ -269,8 +309,15 @@ def check_response(prepared: Prepared, family: Family) -> None:
             f"The response {prepared.response_name!r} holds {what}, which the {family.name} family has no use for. "
             'Say family="binomial", or make a number of it.'
         )
-    good = design.without_columns().map(lambda block: family.check_response(block.y, block.weight))
-    if bool(good.all()):
+    rows = design.without_columns()
+
+    def wrong(block: Block) -> Sums:
+        return Sums({"wrong": (~family.check_response(block.y, block.weight)).sum().to(torch.float64)})
+
+    if not float(rows.sum(wrong)["wrong"]):
+        return
+    good = rows.map(lambda block: family.check_response(block.y, block.weight))
+    if bool(good.all()):  # it is in the rows of another rank, which says so
         return
     bad = torch.nonzero(~good).flatten()
     value = float(design.y[bad[0]])
@@ -311,4 +358,4 @@ def start_of(given: Any, objective: Objective, names: Sequence[str]) -> torch.Te
         raise OptionError(
             f"start= takes {p} finite coefficients in the order {names[:8]}; got shape {tuple(values.shape)}."
         )
-    return objective.layout.to_inner(values.to(objective.design.y.device))
+    return objective.layout.to_inner(values.to(objective.design.device))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from os import PathLike
 from typing import Any
 
 import torch
 
-from torchglm.call import Call
+from torchglm.call import Call, Remake
 from torchglm.design.prepare import Prepared, Request
 from torchglm.design.terms import Term, parse
 from torchglm.errors import FormulaError, ResponseError
@@ -41,6 +42,7 @@ def ordinal(
     start: Any = None,
     tolerance: float = 1e-8,
     max_steps: int = 100,
+    checkpoint: str | PathLike[str] | None = None,
     device: str | torch.device = "auto",
 ) -> VectorFit:
     """The cumulative model of an ordered response: P(Y <= k) = F(cut_k - eta), proportional odds for the logit.
@@ -59,7 +61,7 @@ def ordinal(
     request = Request(
         weights, freq_weights, prob_weights, offset, None, subset, missing, contrasts, cluster, classes=True
     )
-    call = Call(solver, covariance, None, Stop(tolerance, max_steps), device, "float64")
+    call = Call(solver, covariance, None, Stop(tolerance, max_steps), device, "float64", checkpoint=checkpoint)
     return fit_vector(asked_ordinal(formula, link, nominal, scale, request, call, start), data, caller_at(1))
 
 
@@ -106,7 +108,9 @@ def asked_ordinal(
             ordered=True,
         )
 
-    return Asked(shown, formulas, build, request, call, start)
+    arguments = {"formula": text, "link": link, "nominal": nominal, "scale": scale}
+    remake = Remake(asked_ordinal, arguments, ("nominal", "scale"))
+    return Asked(shown, formulas, build, request, call, start, remake=remake)
 
 
 def _refuse_bare(nominal: str) -> None:
@@ -160,6 +164,7 @@ def multinomial(
     start: Any = None,
     tolerance: float = 1e-8,
     max_steps: int = 100,
+    checkpoint: str | PathLike[str] | None = None,
     device: str | torch.device = "auto",
 ) -> VectorFit:
     """Softmax regression: log P(Y = k) / P(Y = base) = eta_k, one linear predictor for every class but the base.
@@ -172,6 +177,18 @@ def multinomial(
     Raises: ResponseError for one class; OptionError for a base that is no class; a TorchGLMError.
     Source: nnet::multinom, at the optimum.
     """
+    request = Request(
+        weights, freq_weights, prob_weights, offset, None, subset, missing, contrasts, cluster, classes=True, base=base
+    )
+    call = Call(solver, covariance, None, Stop(tolerance, max_steps), device, "float64", checkpoint=checkpoint)
+    return fit_vector(asked_multinomial(formula, request, call, start), data, caller_at(1))
+
+
+def asked_multinomial(formula: str, request: Request, call: Call, start: Any) -> Asked:
+    """The arguments of `multinomial` as a model of several predictors.
+
+    Raises: FormulaError.
+    """
     text = one_part(formula)
 
     def build(prepared: Prepared) -> VectorModel:
@@ -182,8 +199,5 @@ def multinomial(
         columns = {"link": levels[1:]}
         return VectorModel("Multinomial regression", "multinomial", "softmax", likelihood, predictors, columns=columns)
 
-    request = Request(
-        weights, freq_weights, prob_weights, offset, None, subset, missing, contrasts, cluster, classes=True, base=base
-    )
-    call = Call(solver, covariance, None, Stop(tolerance, max_steps), device, "float64")
-    return fit_vector(Asked(text, (text,), build, request, call, start), data, caller_at(1))
+    remake = Remake(asked_multinomial, {"formula": text})
+    return Asked(text, (text,), build, request, call, start, remake=remake)

@@ -15,9 +15,11 @@ from torchglm.call import Call
 from torchglm.errors import OptionError
 from torchglm.fit_facts import FitFacts
 from torchglm.inference import wald
+from torchglm.inference.computed import Computed
 from torchglm.inference.covariance.choice import CovarianceOptions, record_under
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.intervals.methods import interval
+from torchglm.inference.record import Record
 from torchglm.report.summary import Summary, summarize
 
 
@@ -138,7 +140,9 @@ class Coefficients(FitFacts):
         return self._under(covariance, CovarianceOptions(cluster, time, order, lag, ssc, df))
 
     def _under(self, covariance: Any, options: CovarianceOptions) -> Self:
-        return replace(self, record=record_under(self.record, covariance, options, self))
+        record = record_under(self.record, covariance, options, self)
+        settle(record)
+        return replace(self, record=record)
 
     def save(self, path: str | PathLike[str]) -> None:
         """The fit without its data in one file; see `torchglm.load`.
@@ -166,3 +170,9 @@ class Coefficients(FitFacts):
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
+
+
+def settle(record: Record) -> None:
+    """Nothing; over several ranks, the numbers of a summary are computed."""
+    if isinstance(record.numbers, Computed):
+        record.numbers.settle()

@@ -75,4 +75,4 @@ def _largest(estimate: VectorEstimate, kind: str) -> float:
     def of_block(block: Block) -> Tensor:
         return likelihood.predictions(objective.predictors(block, raw))[kind].amax().reshape(1)
 
-    return float(torch.max(objective.design.map(of_block)))
+    return objective.design.largest(float(torch.max(objective.design.map(of_block))))

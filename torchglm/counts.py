@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from os import PathLike
 from typing import Any
 
 import torch
 
-from torchglm.call import Call
+from torchglm.call import Call, Remake
 from torchglm.count_limits import hurdle_limits, inflated_limits, truncated_limits
 from torchglm.design.parts_of import split_parts
 from torchglm.design.prepare import Prepared, Request
@@ -44,6 +45,7 @@ def zero_inflated(
     start: Any = None,
     tolerance: float = 1e-8,
     max_steps: int = 100,
+    checkpoint: str | PathLike[str] | None = None,
     device: str | torch.device = "auto",
 ) -> VectorFit:
     """A count that is zero for certain with a chance of its own: P(0) = pi + (1 - pi) f(0).
@@ -58,13 +60,28 @@ def zero_inflated(
     BoundaryWarning.
     Source: pscl::zeroinfl.
     """
-    likelihood = ZeroInflated(count, zero_link)  # type: ignore[arg-type]
     request = Request(weights, freq_weights, prob_weights, offset, exposure, subset, missing, contrasts, cluster)
-    call = Call(solver, covariance, None, Stop(tolerance, max_steps), device, "float64")
-    formulas = _two_parts(formula, shared=offset is None and exposure is None)
+    call = Call(solver, covariance, None, Stop(tolerance, max_steps), device, "float64", checkpoint=checkpoint)
+    return fit_vector(asked_zero_inflated(formula, count, zero_link, request, call, start), data, caller_at(1))
+
+
+def asked_zero_inflated(
+    formula: str,
+    count: str | CountModel | type[CountModel],
+    zero_link: str | UnitLink | type[Link],
+    request: Request,
+    call: Call,
+    start: Any,
+) -> Asked:
+    """The arguments of `zero_inflated` as a model of several predictors.
+
+    Raises: FormulaError, OptionError, UnknownNameError.
+    """
+    likelihood = ZeroInflated(count, zero_link)  # type: ignore[arg-type]
+    formulas = _two_parts(formula, shared=request.offset is None and request.exposure is None)
     build = partial(_with_zeros, "Zero-inflated", likelihood, len(formulas))
-    asked = Asked(formula, formulas, build, request, call, start, inflated_limits)
-    return fit_vector(asked, data, caller_at(1))
+    remake = Remake(asked_zero_inflated, {"formula": formula, "count": count, "zero_link": zero_link})
+    return Asked(formula, formulas, build, request, call, start, inflated_limits, remake)
 
 
 def hurdle(
@@ -87,6 +104,7 @@ def hurdle(
     start: Any = None,
     tolerance: float = 1e-8,
     max_steps: int = 100,
+    checkpoint: str | PathLike[str] | None = None,
     device: str | torch.device = "auto",
 ) -> VectorFit:
     """A count that is positive with a chance of its own, and then has a zero-truncated distribution.
@@ -101,13 +119,28 @@ def hurdle(
     BoundaryWarning.
     Source: pscl::hurdle.
     """
-    likelihood = Hurdle(count, zero_link)  # type: ignore[arg-type]
     request = Request(weights, freq_weights, prob_weights, offset, exposure, subset, missing, contrasts, cluster)
-    call = Call(solver, covariance, None, Stop(tolerance, max_steps), device, "float64")
-    formulas = _two_parts(formula, shared=offset is None and exposure is None)
+    call = Call(solver, covariance, None, Stop(tolerance, max_steps), device, "float64", checkpoint=checkpoint)
+    return fit_vector(asked_hurdle(formula, count, zero_link, request, call, start), data, caller_at(1))
+
+
+def asked_hurdle(
+    formula: str,
+    count: str | CountModel | type[CountModel],
+    zero_link: str | UnitLink | type[Link],
+    request: Request,
+    call: Call,
+    start: Any,
+) -> Asked:
+    """The arguments of `hurdle` as a model of several predictors.
+
+    Raises: FormulaError, OptionError, UnknownNameError.
+    """
+    likelihood = Hurdle(count, zero_link)  # type: ignore[arg-type]
+    formulas = _two_parts(formula, shared=request.offset is None and request.exposure is None)
     build = partial(_with_zeros, "Hurdle", likelihood, len(formulas))
-    asked = Asked(formula, formulas, build, request, call, start, hurdle_limits)
-    return fit_vector(asked, data, caller_at(1))
+    remake = Remake(asked_hurdle, {"formula": formula, "count": count, "zero_link": zero_link})
+    return Asked(formula, formulas, build, request, call, start, hurdle_limits, remake)
 
 
 def truncated(
@@ -129,6 +162,7 @@ def truncated(
     start: Any = None,
     tolerance: float = 1e-8,
     max_steps: int = 100,
+    checkpoint: str | PathLike[str] | None = None,
     device: str | torch.device = "auto",
 ) -> VectorFit:
     """A count that is recorded only where it is positive: P(y) = f(y) / (1 - f(0)), y = 1, 2, ...
@@ -141,12 +175,21 @@ def truncated(
     BoundaryWarning.
     Source: the count part of pscl::hurdle.
     """
-    likelihood = Truncated(count)  # type: ignore[arg-type]
     request = Request(weights, freq_weights, prob_weights, offset, exposure, subset, missing, contrasts, cluster)
-    call = Call(solver, covariance, None, Stop(tolerance, max_steps), device, "float64")
-    build = partial(_truncated_model, likelihood)
-    asked = Asked(formula, (one_part(formula),), build, request, call, start, truncated_limits)
-    return fit_vector(asked, data, caller_at(1))
+    call = Call(solver, covariance, None, Stop(tolerance, max_steps), device, "float64", checkpoint=checkpoint)
+    return fit_vector(asked_truncated(formula, count, request, call, start), data, caller_at(1))
+
+
+def asked_truncated(
+    formula: str, count: str | CountModel | type[CountModel], request: Request, call: Call, start: Any
+) -> Asked:
+    """The arguments of `truncated` as a model of several predictors.
+
+    Raises: FormulaError, OptionError, UnknownNameError.
+    """
+    build = partial(_truncated_model, Truncated(count))  # type: ignore[arg-type]
+    remake = Remake(asked_truncated, {"formula": formula, "count": count})
+    return Asked(formula, (one_part(formula),), build, request, call, start, truncated_limits, remake)
 
 
 def _two_parts(formula: str, shared: bool) -> tuple[str, ...]:
@@ -187,9 +230,11 @@ def _largest_count(prepared: Prepared, least: int, why: str) -> int:
     if response.levels is not None or response.trials is not None:
         what = "of two levels" if response.trials is None else "successes and failures"
         raise ResponseError(f"The response {prepared.response_name!r} is {what}; this model takes a column of counts.")
-    if bool((y == least).all()):
-        raise ResponseError(f"The response {prepared.response_name!r} is {least} in all {len(y)} rows. {why}")
-    return max(0, int(y.max()))
+    if not prepared.design.total(float((y != least).sum())):
+        raise ResponseError(
+            f"The response {prepared.response_name!r} is {least} in all {prepared.design.n} rows. {why}"
+        )
+    return max(0, int(prepared.design.largest(float(y.max()))))
 
 
 def _shown(predictor: str) -> str:

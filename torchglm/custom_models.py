@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from os import PathLike
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from torchglm.call import Call
+from torchglm.call import Call, Remake
 from torchglm.design.parts_of import split_parts
 from torchglm.design.prepare import Prepared, Request
 from torchglm.errors import FormulaError, OptionError
@@ -43,6 +44,7 @@ def custom(
     cluster: Any = None,
     tolerance: float = 1e-8,
     max_steps: int = 100,
+    checkpoint: str | PathLike[str] | None = None,
     device: str | torch.device = "auto",
 ) -> VectorFit:
     """The maximum-likelihood fit of a likelihood of one's own, a function of the response and its linear predictors.
@@ -72,17 +74,26 @@ def custom(
         )
     constants, coefficients = _starts(start, names)
     likelihood = likelihood_of(nll, names, mean=mean, start=constants)
-    parts = split_parts(formula)
+    request = Request(
+        weights, freq_weights, prob_weights, offset, exposure, subset, missing, contrasts, cluster, columns=True
+    )
+    call = Call(solver, covariance, None, Stop(tolerance, max_steps), device, "float64", checkpoint=checkpoint)
+    return fit_vector(asked_custom(formula, likelihood, request, call, coefficients), data, caller_at(1))
+
+
+def asked_custom(formula: str, likelihood: Custom, request: Request, call: Call, start: Any) -> Asked:
+    """The arguments of `custom` as a model of several predictors.
+
+    Raises: FormulaError.
+    """
+    names, parts = likelihood.predictors, split_parts(formula)
     if len(parts) > len(names):
         raise FormulaError(
             f"The formula {formula!r} has {len(parts)} parts for {len(names)} predictor(s): {', '.join(names)}."
         )
-    request = Request(
-        weights, freq_weights, prob_weights, offset, exposure, subset, missing, contrasts, cluster, columns=True
-    )
-    call = Call(solver, covariance, None, Stop(tolerance, max_steps), device, "float64")
     build = partial(_model, likelihood, len(parts))
-    return fit_vector(Asked(formula, tuple(parts), build, request, call, coefficients), data, caller_at(1))
+    remake = Remake(asked_custom, {"formula": formula, "likelihood": likelihood})
+    return Asked(formula, tuple(parts), build, request, call, start, remake=remake)
 
 
 def _model(likelihood: Custom, parts: int, prepared: Prepared) -> VectorModel:

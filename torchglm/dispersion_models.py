@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from os import PathLike
 from typing import Any
 
 import torch
 
 from torchglm.api import check_response
-from torchglm.call import Call
+from torchglm.call import Call, Remake
 from torchglm.design.parts_of import split_parts
 from torchglm.design.prepare import Prepared, Request
 from torchglm.design.sources import Source
@@ -38,7 +39,16 @@ def double_glm(
     Raises: OptionError for a family without such a likelihood, for penalty=, and for precision weights.
     Source: Smyth (1989), by maximum likelihood in both parts.
     """
-    text, right = one_part(formula), _right_side(call.dispersion)
+    asked = asked_double(formula, family, call.dispersion, request, call, start)
+    return fit_vector(asked, source, caller)
+
+
+def asked_double(formula: str, family: Family, dispersion: str, request: Request, call: Call, start: Any) -> Asked:
+    """The same as a model of several predictors.
+
+    Raises: as `double_glm`.
+    """
+    text, right = one_part(formula), _right_side(dispersion)
     if call.penalty is not None:
         raise OptionError("penalty= and a formula of the dispersion do not go together. Leave one out.")
     if request.weights is not None:
@@ -59,7 +69,9 @@ def double_glm(
     response = text.partition("~")[0].strip()
     shown = f"{text}, dispersion ~ {right}"
     call = replace(call, dispersion=None)
-    return fit_vector(Asked(shown, (text, f"{response} ~ {right}"), build, request, call, start), source, caller)
+    arguments = {"formula": text, "family": family, "dispersion": f"~ {right}"}
+    remake = Remake(asked_double, arguments, ("dispersion",))
+    return Asked(shown, (text, f"{response} ~ {right}"), build, request, call, start, remake=remake)
 
 
 def _right_side(dispersion: Any) -> str:
@@ -87,6 +99,7 @@ def beta_regression(
     start: Any = None,
     tolerance: float = 1e-8,
     max_steps: int = 100,
+    checkpoint: str | PathLike[str] | None = None,
     device: str | torch.device = "auto",
 ) -> VectorFit:
     """The fit of proportions above 0 and below 1 that follow beta distributions: Var(y) = mu (1 - mu) / (1 + phi).
@@ -100,6 +113,16 @@ def beta_regression(
     Raises: ResponseError naming the first row that is 0, 1 or beyond; a TorchGLMError.
     Source: Ferrari & Cribari-Neto (2004); betareg::betareg with link.phi = "log".
     """
+    request = Request(weights, freq_weights, prob_weights, offset, None, subset, missing, contrasts, cluster)
+    call = Call(solver, covariance, None, Stop(tolerance, max_steps), device, "float64", checkpoint=checkpoint)
+    return fit_vector(asked_beta(formula, link, request, call, start), data, caller_at(1))
+
+
+def asked_beta(formula: str, link: str | UnitLink | type[Link], request: Request, call: Call, start: Any) -> Asked:
+    """The arguments of `beta_regression` as a model of several predictors.
+
+    Raises: FormulaError, OptionError, UnknownNameError.
+    """
     parts = split_parts(formula)
     if len(parts) > 2:
         raise FormulaError(
@@ -110,6 +133,5 @@ def beta_regression(
     shown = f"{likelihood.link.name}, precision: log"
     predictors = (Predictor(0), precision)
     model = VectorModel("Beta regression", "beta", shown, likelihood, predictors, information="expected")
-    request = Request(weights, freq_weights, prob_weights, offset, None, subset, missing, contrasts, cluster)
-    call = Call(solver, covariance, None, Stop(tolerance, max_steps), device, "float64")
-    return fit_vector(Asked(formula, tuple(parts), lambda _: model, request, call, start), data, caller_at(1))
+    remake = Remake(asked_beta, {"formula": formula, "link": link})
+    return Asked(formula, tuple(parts), lambda _: model, request, call, start, remake=remake)

@@ -50,6 +50,14 @@ class DeviceError(TorchGLMError, RuntimeError):
     """The device asked for is not there."""
 
 
+class RankError(TorchGLMError, RuntimeError):
+    """Another process of the same fit has died, does not answer, or does something else."""
+
+
+class CheckpointError(TorchGLMError, ValueError):
+    """A checkpoint cannot be read or written, or is that of another fit."""
+
+
 class LikelihoodError(TorchGLMError, ValueError):
     """A likelihood of one's own fails its trial: a shape, a type, a value that is not finite, or a wrong derivative."""
 
@@ -68,6 +76,14 @@ class ConvergenceWarning(TorchGLMWarning):
 
 class SeparationWarning(TorchGLMWarning):
     """Some coefficients are infinite: a combination of columns predicts some responses perfectly."""
+
+
+class StatusWarning(TorchGLMWarning):
+    """Some of many models fitted together have no finite estimates, no rows or too few: their status says which."""
+
+
+class CheckpointWarning(TorchGLMWarning):
+    """A checkpoint could not be written. The fit goes on."""
 
 
 class BoundaryWarning(TorchGLMWarning):

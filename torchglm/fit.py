@@ -27,6 +27,9 @@ from torchglm.inference.prediction.contrast import contrast
 from torchglm.inference.prediction.distribution import distribution
 from torchglm.inference.prediction.matrix import model_matrix, model_offset
 from torchglm.inference.prediction.predict import Asked, check_without_data, predict, predict_fitted
+from torchglm.inference.resampling.cross_validation import CrossValidation, cross_validate
+from torchglm.inference.resampling.jackknife import Jackknife, jackknife
+from torchglm.inference.resampling.permutation import PermutationTest, permutation_test
 from torchglm.progress import Count
 from torchglm.report import broom
 from torchglm.report.checks import Checks, checked
@@ -51,6 +54,34 @@ class Fit(Coefficients):
         """
         with Count("bootstrap", replicates) as watch:
             return resampled(self.record, self.estimate, replicates, kind, cluster, seed, watch)
+
+    def jackknife(self, *, cluster: Any = None) -> Jackknife:
+        """The coefficients without each row, or each cluster: their bias, standard errors and covariance.
+
+        Raises: OptionError, UnknownNameError, DataError.
+        """
+        with Count("jackknife", self._data().objective.design.n) as watch:
+            return jackknife(self.record, self.estimate, cluster, watch)
+
+    def permutation_test(self, permutations: int = 999, *, groups: Any = None, seed: int = 0) -> PermutationTest:
+        """Tests of the coefficients against responses dealt out to the rows at random, within `groups` where given.
+
+        Raises: OptionError, UnknownNameError, DataError.
+        """
+        kind = None if self.call is None else self.call.dispersion
+        with Count("permutations", permutations) as watch:
+            return permutation_test(self.record, self.estimate, permutations, groups, seed, kind, watch)
+
+    def cross_validate(self, folds: Any = 10, *, groups: Any = None, seed: int = 0) -> CrossValidation:
+        """How well models fitted without each fold predict it: deviance, log score, mean squared error.
+
+        folds   how many, at random; or a column, an expression or an array that names the fold of each row
+        groups  rows that stay in one fold: a column, an expression or an array
+
+        Raises: OptionError, UnknownNameError, DataError.
+        """
+        kind = None if self.call is None else self.call.dispersion
+        return cross_validate(self.estimate, folds, groups, seed, kind)
 
     def score_test(self, terms: str | Sequence[str], *, robust: bool = False) -> ScoreTest:
         """Rao's score test of terms that the fit lacks, "x3 + C(g)", all at once; no larger model is fitted.

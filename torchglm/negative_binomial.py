@@ -66,6 +66,7 @@ def negative_binomial(
     cluster: Any = None,
     dispersion: float | None = None,
     start: Any = None,
+    responses: Any = None,
     tolerance: float = 1e-8,
     max_steps: int = 100,
     device: str | torch.device = "auto",
@@ -80,6 +81,7 @@ def negative_binomial(
     information  of the standard errors of an NB2: "expected", given theta, as summary() of glm.nb; "joint", the
                  observed one of coefficients and theta together. That of theta is observed, as glm.nb's
     start        the coefficients, without theta
+    responses    as those of glm(), with the formula "~ x1 + x2": one model and one theta a response. The result is Fits
 
     All else as `glm`. Where the counts vary no more than Poisson counts theta has no maximum: the result is then the
     Poisson fit, with a BoundaryWarning.
@@ -95,6 +97,12 @@ def negative_binomial(
     source, caller = open_source(data), caller_at(1)
     request = Request(weights, freq_weights, prob_weights, offset, exposure, subset, missing, contrasts, cluster)
     call = Call(solver, covariance, dispersion, Stop(tolerance, max_steps), device, dtype, again=search)
+    if responses is not None:
+        from torchglm.many.negative_binomials import fit_negative_binomials
+
+        return fit_negative_binomials(  # type: ignore[return-value]
+            formula, source, request, responses, caller, likelihood, information, call, start
+        )
     return search(
         parse(one_part(formula), source.names), source, request, caller, Poisson(likelihood.link), call, start
     )
@@ -129,28 +137,36 @@ class ThetaSearch:
         device = device_of(call.device)
         check_stop(call.stop)
         prepared = prepare(parsed, source, replace(request, cluster=cluster), caller)
-        likelihood = NegativeBinomialSize(family.link, kind=self.kind)
-        model = _model(likelihood)
-        check_response(prepared, Poisson(family.link))
-        check_counts(prepared, model)
-        _refuse_zeros(prepared)
+        model = _model(NegativeBinomialSize(family.link, kind=self.kind))
+        _check(prepared, model, family.link)
         prepared = placed(prepared, device, call.dtype)
         joint = _joint(prepared, model, call, start)
-        beta, log_theta = joint.coefficients[:-1], float(joint.coefficients[-1])
-        if _is_poisson(log_theta, prepared):
+        if _is_poisson(float(joint.coefficients[-1]), prepared):
             _warn_of_poisson()
-            fit = fit_prepared(prepared, Poisson(family.link), call, beta.numpy())
         elif self.kind == "NB1":
             asked = Asked(parsed.text, (parsed.text,), lambda _: model, request, call, joint.coefficients.numpy())
             return _with_theta(fit_vector(asked, source, caller))
-        else:
-            fit = _at_theta(prepared, joint, beta, math.exp(log_theta), family.link, call)
-            if self.information == "joint":
-                fit = _with_joint(fit, joint)
+        fit = self._at(prepared, joint, family.link, call)
         assert fit.estimate is not None
         worse = fit.estimate.solution if joint.solution.status.converged else joint.solution
         warn(worse, fit.infinite, call.stop, "glm(..., family=NegativeBinomial(theta=...), penalty='firth')")
         return fit
+
+    def of_prepared(self, prepared: Prepared, link: Link, call: Call) -> Fit:
+        """The NB2 fit of data that have been read and placed, or the Poisson one; it warns of nothing.
+
+        Raises: as `negative_binomial`.
+        """
+        model = _model(NegativeBinomialSize(link, kind="NB2"))
+        _check(prepared, model, link)
+        return self._at(prepared, _joint(prepared, model, call, None), link, call)
+
+    def _at(self, prepared: Prepared, joint: _Joint, link: Link, call: Call) -> Fit:
+        beta, log_theta = joint.coefficients[:-1], float(joint.coefficients[-1])
+        if _is_poisson(log_theta, prepared):
+            return fit_prepared(prepared, Poisson(link), call, beta.numpy())
+        fit = _at_theta(prepared, joint, beta, math.exp(log_theta), link, call)
+        return _with_joint(fit, joint) if self.information == "joint" else fit
 
 
 @dataclass(frozen=True)
@@ -170,7 +186,9 @@ class _Joint:
         return self.objective.layout.covariance_to_user(curvature.inverse()).cpu()
 
     def information_of_log_theta(self) -> float:
-        """The observed one, given the coefficients: a pass."""
+        """The observed one, given the coefficients: a pass, where the search has not ended with it."""
+        if self.solution.point.information == "observed":
+            return float(self.solution.point.curvature.lengths[-1]) ** 2
         raw, likelihood = self.objective.raw(self.solution.theta), self.objective.likelihood
 
         def row_sums(block: Block) -> Sums:
@@ -194,8 +212,7 @@ def _joint(prepared: Prepared, model: VectorModel, call: Call, start: Any) -> _J
         design = prepared.design
         beta = start_of(start, Objective(design, model.likelihood), prepared.schema.names)
         assert beta is not None
-        y = design.y.to(torch.float64)
-        constants = model.likelihood.start(y, torch.ones_like(y) if design.weight is None else design.weight)
+        constants = model.likelihood.start(*design.responses())
         given = torch.cat([beta, constants[1:]])
     method = SOLVERS.resolve("irls" if call.solver == "auto" else call.solver, Solver)
     bar = Bar()
@@ -231,15 +248,23 @@ def _with_theta(fit: VectorFit) -> VectorFit:
     return replace(fit, record=replace(fit.record, facts=facts))
 
 
+def _check(prepared: Prepared, model: VectorModel, link: Link) -> None:
+    check_response(prepared, Poisson(link))
+    check_counts(prepared, model)
+    _refuse_zeros(prepared)
+
+
 def _refuse_zeros(prepared: Prepared) -> None:
-    if not bool((prepared.design.y != 0).any()):
+    if prepared.design.largest(float(prepared.design.y.max())) == 0.0:
         raise ResponseError(
             f"Every count in {prepared.response_name!r} is 0, which says nothing of theta or the means."
         )
 
 
 def _is_poisson(log_theta: float, prepared: Prepared) -> bool:
-    return log_theta > math.log(NO_OTHER * (1.0 + float(prepared.design.y.to(torch.float64).mean())))
+    design = prepared.design
+    mean = design.total(float(design.y.sum(dtype=torch.float64))) / design.n
+    return log_theta > math.log(NO_OTHER * (1.0 + mean))
 
 
 def _warn_of_poisson() -> None:

@@ -96,6 +96,9 @@ class VectorModule(torch.nn.Module):
         self.coefficients = torch.nn.Parameter(record.defined_theta.clone())
         self._predictors = record.model.predictors
         self._widths = [len(one.names(record.schemas)) for one in self._predictors]
+        for part, names in enumerate(self.columns):
+            kept = torch.tensor([j for j, name in enumerate(names) if name != "Intercept"], dtype=torch.int64)
+            self.register_buffer(f"_kept_{part}", kept, persistent=False)
 
     def linear_predictor(self, *x: Tensor) -> Tensor:
         """z (rows, q)."""
@@ -108,10 +111,10 @@ class VectorModule(torch.nn.Module):
             if one.part is None:
                 z.append(beta.expand(x[0].shape[0]))
                 continue
-            names = self.columns[one.part]
-            kept = [j for j, name in enumerate(names) if one.intercept or name != "Intercept"]
+            kept = getattr(self, f"_kept_{one.part}")
             matrix = x[one.part]
-            z.append((matrix if len(kept) == len(names) else matrix[:, kept]) @ beta)
+            # matrix[:, kept] @ beta would be right too, but not after onnxruntime has rearranged it.
+            z.append((matrix if one.intercept else matrix.index_select(1, kept)) @ beta)
         return torch.stack(z, dim=1)
 
     def forward(self, *x: Tensor) -> Tensor:

@@ -8,9 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from torch import Tensor
+
 SHORT = 2.0  # seconds without a bar
 
-Watch = Callable[[list[dict[str, float]]], None]
+Trace = list[dict[str, float]]
+Watch = Callable[[Trace, Tensor], None]
 
 
 class Bar:
@@ -19,7 +22,7 @@ class Bar:
     def __init__(self) -> None:
         self.bar: Any = None
 
-    def __call__(self, trace: list[dict[str, float]]) -> None:
+    def __call__(self, trace: Trace, theta: Tensor) -> None:
         last = trace[-1]
         if self.bar is None:
             if last["seconds"] < SHORT or not sys.stderr.isatty():
@@ -39,8 +42,8 @@ class Bar:
 class Count:
     """Watches work of a known size: a tqdm bar once it has lasted `SHORT` seconds."""
 
-    def __init__(self, what: str, total: int) -> None:
-        self.what, self.total = what, total
+    def __init__(self, what: str, total: int, unit: str = "it") -> None:
+        self.what, self.total, self.unit = what, total, unit
         self.began, self.done = time.perf_counter(), 0
         self.bar: Any = None
 
@@ -52,7 +55,14 @@ class Count:
         if self.bar is None and time.perf_counter() - self.began > SHORT and sys.stderr.isatty():
             from tqdm import tqdm
 
-            self.bar = tqdm(desc=self.what, total=self.total, leave=False, initial=self.done - more)
+            self.bar = tqdm(
+                desc=self.what,
+                total=self.total,
+                unit=self.unit,
+                unit_scale=True,
+                leave=False,
+                initial=self.done - more,
+            )
         if self.bar is not None:
             self.bar.update(more)
 

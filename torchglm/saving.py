@@ -39,6 +39,7 @@ from torchglm.fit import Fit
 from torchglm.inference.record import Facts, Record, Stored
 from torchglm.inference.totals import Totals
 from torchglm.inference.vector import LogLikelihood, VectorRecord
+from torchglm.saving_custom import Given
 from torchglm.saving_vector import Codec, model_content, read_model
 from torchglm.vector_fit import VectorFit
 
@@ -143,11 +144,14 @@ def _check_place(target: Path) -> None:
         raise SavedFileError(f"{str(target)!r} is a folder. Give the path of a file.")
 
 
-def load(path: str | os.PathLike[str]) -> Fit | VectorFit:
+def load(path: str | os.PathLike[str], *, likelihood: Given = None) -> Fit | VectorFit:
     """The fit saved at `path`, without data.
 
-    Raises: SavedFileError for a file that is none, or of a later version; UnknownNameError for a family or link of
-    the user's own that is not defined here.
+    likelihood  of a fit of custom(), whose functions are not in a file: the nll function, or
+                `torchglm.families.custom(nll, predictors, mean=...)` where there was a mean too
+
+    Raises: SavedFileError for a file that is none, or of a later version, and for a likelihood that is missing or not
+    that of the fit; UnknownNameError for a family or link of the user's own that is not defined here.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -165,7 +169,9 @@ def load(path: str | os.PathLike[str]) -> Fit | VectorFit:
         raise SavedFileError(f"{str(path)!r} has format {found!r}; this torchglm reads 1 to {VECTOR_VERSION}.")
     try:
         if content["torchglm"] == VECTOR_VERSION:
-            return VectorFit(_read_vector(content, theta, covariance))
+            return VectorFit(_read_vector(content, theta, covariance, likelihood))
+        if likelihood is not None:
+            raise SavedFileError("The fit is of glm(), whose family is in the file: leave likelihood= out.")
         return Fit(_read_record(content, theta, covariance))
     except TorchGLMError:
         raise
@@ -200,7 +206,7 @@ def _checked(record: AnyRecord, theta: Tensor, covariance: Tensor) -> AnyRecord:
     return record
 
 
-def _read_vector(content: dict[str, Any], theta: Tensor, covariance: Tensor) -> VectorRecord:
+def _read_vector(content: dict[str, Any], theta: Tensor, covariance: Tensor, given: Given) -> VectorRecord:
     plain = _read_record(content, theta, covariance)
     totals, null = LogLikelihood(**content["totals"]), LogLikelihood(**content["null"])
     classes = _decode(content["classes"])
@@ -211,7 +217,7 @@ def _read_vector(content: dict[str, Any], theta: Tensor, covariance: Tensor) -> 
         Stored(theta, totals, null, content["phi"], covariance),
         plain.offsets,
         plain.exposure,
-        model=read_model(content["model"], Codec(_decode, _read_family, _read_link)),
+        model=read_model(content["model"], Codec(_decode, _read_family, _read_link), given),
         schemas=tuple(map(_read_schema, content["schemas"])),
         part_offsets=tuple(tuple(map(_read_extra, extras)) for extras in content["part_offsets"]),
     )

@@ -13,6 +13,7 @@ from torchglm.families.family import Family
 from torchglm.families.likelihood import Likelihood
 from torchglm.families.link import Link
 from torchglm.inference.vector import Predictor, VectorModel
+from torchglm.saving_custom import Given, custom_content, read_custom
 
 LIKELIHOODS: dict[str, type] = {
     name: value
@@ -43,12 +44,18 @@ def model_content(model: VectorModel, write: Codec) -> dict[str, Any]:
     }
 
 
-def read_model(content: Mapping[str, Any], read: Codec) -> VectorModel:
-    """The model that `model_content` wrote."""
+def read_model(content: Mapping[str, Any], read: Codec, given: Given) -> VectorModel:
+    """The model that `model_content` wrote; `given` is the likelihood of the user's own.
+
+    Raises: SavedFileError where that is missing, or another.
+    """
+    if given is not None and "custom" not in content["likelihood"]:
+        title = content["rest"]["title"].lower()
+        raise SavedFileError(f"The fit is of {title}, not of a likelihood of one's own: leave likelihood= out.")
     rest = {name: read.value(value) for name, value in content["rest"].items()}
     rest["columns"] = {kind: tuple(names) for kind, names in rest["columns"].items()}
     return VectorModel(
-        likelihood=_read_likelihood(content["likelihood"], read),
+        likelihood=_read_likelihood(content["likelihood"], read, given),
         predictors=tuple(Predictor(**predictor) for predictor in content["predictors"]),
         **rest,
     )
@@ -56,6 +63,8 @@ def read_model(content: Mapping[str, Any], read: Codec) -> VectorModel:
 
 def _likelihood(likelihood: Likelihood, write: Codec) -> dict[str, Any]:
     name = type(likelihood).__name__
+    if isinstance(likelihood, Custom):
+        return {"custom": custom_content(likelihood)}
     if LIKELIHOODS.get(name) is not type(likelihood):
         raise SavedFileError(
             f"A likelihood of one's own, {name}, is code, which a file does not hold. Pickle the fit instead, where "
@@ -75,7 +84,9 @@ def _field(value: Any, write: Codec) -> Any:
     return {"value": write.value(value)}
 
 
-def _read_likelihood(content: Mapping[str, Any], read: Codec) -> Likelihood:
+def _read_likelihood(content: Mapping[str, Any], read: Codec, given: Given = None) -> Likelihood:
+    if "custom" in content:
+        return read_custom(content["custom"], given)
     readers = {
         "link": read.link,
         "family": read.family,

@@ -61,6 +61,7 @@ def step(
     Raises: OptionError for a family without likelihood; DataError where a term has missing values in rows of the fit.
     Source: stats::step.
     """
+    fit.record.refuse_several("step()")
     estimate = refuse_without_likelihood(fit.record, fit.estimate, "step()")
     estimate.refuse_changed_data()
     k = _cost(criterion, fit)

@@ -23,7 +23,7 @@ from torchglm.inference.hypotheses import drop_add, nested
 from torchglm.inference.hypotheses.score_test import ScoreTest
 from torchglm.inference.hypotheses.score_test import score_test as rao
 from torchglm.inference.hypotheses.term_tests import Refits, Tabled, refuse_without_likelihood
-from torchglm.inference.hypotheses.terms import ModelTerm, addable, droppable, model_terms
+from torchglm.inference.hypotheses.terms import ModelTerm, addable, droppable, model_terms, terms_of
 from torchglm.report.term_table import TermTable
 from torchglm.vector_fit import VectorFit
 from torchglm.vector_tests import vector_likelihood_ratio
@@ -31,13 +31,15 @@ from torchglm.vector_tests import vector_likelihood_ratio
 Scope = str | Sequence[str] | None
 
 
-def anova(fit: Fit, *others: Fit, type: str | int = "I", test: str | None = None) -> TermTable:
+def anova(fit: Fit | VectorFit, *others: Fit | VectorFit, type: str | int = "I", test: str | None = None) -> TermTable:
     """The analysis of deviance of a fit, term by term; of several nested fits, one against the other.
 
     type  "I": terms one after the other, as R's anova(); "II" and "III": as car::Anova()
     test  "F", "Chisq" (likelihood ratio), "Rao" (score) or "Wald"; None: F where phi is estimated, else Chisq
 
-    Every statistic has the dispersion of `fit`. A robust covariance makes the tests Wald tests with it.
+    Every statistic has the dispersion of `fit`. A robust covariance makes the tests Wald tests with it. A model of
+    several linear predictors has "Chisq" and "Wald"; its deviance is -2 logLik, and a term of several formulas is
+    labelled as its coefficients: "count_x".
     Raises: OptionError, UnknownNameError.
     Source: stats::anova.glm, car::Anova.
 
@@ -68,6 +70,8 @@ def likelihood_ratio(*fits: Coefficients, test: str | None = None, names: Sequen
     if len(labels) != len(fits):
         raise OptionError(f"names= has {len(labels)} names for {len(fits)} fits.")
     what = "A likelihood ratio"
+    for fit in fits:
+        fit.record.refuse_several(f"{what} against a fit of glm()")
     estimates = [refuse_without_likelihood(fit.record, fit.estimate, what) for fit in fits]
     compared = [
         nested.Labelled(label, fit.record, estimate)
@@ -76,19 +80,26 @@ def likelihood_ratio(*fits: Coefficients, test: str | None = None, names: Sequen
     return shown(nested.likelihood_ratio(compared, test))
 
 
-def drop1(fit: Fit, test: str | None = None, scope: Scope = None, *, k: float = 2.0) -> TermTable:
+def drop1(fit: Fit | VectorFit, test: str | None = None, scope: Scope = None, *, k: float = 2.0) -> TermTable:
     """What each term that is marginal to no other contributes: the fit without it, by deviance and AIC.
 
     test   None, "F", "Chisq" (likelihood ratio) or "Rao". R's F has phi = deviance / df, unlike that of anova()
-    scope  the terms to drop, "x + C(g)" or a list; None: all that may be dropped while their interactions stay
+    scope  the terms to drop, "x + C(g)" or a list; None: all that may be dropped while their interactions stay. Of a
+           model of several formulas a label of the table or a list of them, as ["count_x", "zero_x"]
     k      what AIC charges for a parameter
 
+    A model of several linear predictors has the test "Chisq"; its deviance is -2 logLik.
     Raises: UnknownNameError for a term of the scope that the fit does not have; OptionError.
-    Source: stats::drop1.glm.
+    Source: stats::drop1.glm; MASS's drop1 of polr.
     """
     estimate = refuse_without_likelihood(fit.record, fit.estimate, "drop1()")
-    terms = model_terms(fit.record.schema)
-    drop = droppable(terms) if scope is None else _named(terms, scope_terms(fit, scope))
+    terms = terms_of(fit.record)
+    if scope is None:
+        drop = droppable(terms)
+    elif isinstance(fit, VectorFit):
+        drop = _labelled(terms, scope)
+    else:
+        drop = _named(terms, scope_terms(fit, scope))
     return shown(drop_table(fit, Refits(estimate, terms), drop, test, k))
 
 
@@ -106,6 +117,7 @@ def add1(fit: Fit, scope: Scope, test: str | None = None, *, k: float = 2.0) -> 
 
 def score_test(fit: Fit, terms: Scope, caller: Mapping[str, Any], robust: bool) -> ScoreTest:
     """The score test of terms added to a fit, all at once; see `Fit.score_test`."""
+    fit.record.refuse_several("A score test")
     estimate = refuse_without_likelihood(fit.record, fit.estimate, "A score test")
     larger = enlarged(fit, estimate, with_terms(estimate.prepared.parsed, scope_terms(fit, terms)), caller)
     return rao(fit.record, estimate, larger, robust)
@@ -125,7 +137,7 @@ def enlarged(fit: Fit, estimate: Estimate, parsed: Parsed, caller: Mapping[str, 
     """The rows of a fit under a longer formula, on the fit's device."""
     assert fit.call is not None
     larger = extended(estimate.prepared, parsed, caller)
-    return placed(larger, estimate.objective.design.y.device, fit.call.dtype)
+    return placed(larger, estimate.objective.design.device, fit.call.dtype)
 
 
 def scope_terms(fit: Fit, scope: Scope) -> list[Term]:
@@ -142,13 +154,14 @@ def scope_terms(fit: Fit, scope: Scope) -> list[Term]:
     return [t for t in updated(bare, "0 + " + " + ".join(pieces), prepared.source.names).terms if t.factors]
 
 
-def drop_table(fit: Fit, refits: Refits, drop: Sequence[ModelTerm], test: str | None, k: float) -> Tabled:
+def drop_table(fit: Coefficients, refits: Refits, drop: Sequence[ModelTerm], test: str | None, k: float) -> Tabled:
     """The numbers of drop1()."""
     return drop_add.drop1(fit.record, refits, refits.terms, drop, test, k)
 
 
 def add_table(fit: Fit, scope: Sequence[Term], caller: Mapping[str, Any], test: str | None, k: float) -> Tabled:
     """The numbers of add1(), of those terms of the scope that the fit lacks and may have."""
+    fit.record.refuse_several("add1()")
     estimate = refuse_without_likelihood(fit.record, fit.estimate, "add1()")
     estimate.refuse_changed_data()
     have = {term_key(term) for term in estimate.prepared.parsed.terms}
@@ -167,6 +180,15 @@ def add_table(fit: Fit, scope: Sequence[Term], caller: Mapping[str, Any], test: 
     add = addable([term for term in terms if term.key not in have and not term.is_intercept])
     base = [term for term in terms if term.key in have]
     return drop_add.add1(fit.record, Refits(whole, terms), base, add, test, k)
+
+
+def _labelled(terms: Sequence[ModelTerm], scope: str | Sequence[str]) -> list[ModelTerm]:
+    by_label = {term.label: term for term in terms if not term.is_intercept}
+    wanted = [scope] if isinstance(scope, str) else list(scope)
+    for label in wanted:
+        if label not in by_label:
+            raise UnknownNameError(f"The fit has no term {label!r}. {did_you_mean(str(label), by_label)}")
+    return [by_label[label] for label in wanted]
 
 
 def _named(terms: Sequence[ModelTerm], wanted: Sequence[Term]) -> list[ModelTerm]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +14,18 @@ from torch import Tensor
 
 from torchglm.coefficients import Coefficients
 from torchglm.design.sources import open_source
+from torchglm.diagnostics.distribution import names_of
+from torchglm.diagnostics.vector_rows import (
+    surrogate_residuals,
+    vector_quantile_residuals,
+    vector_residuals,
+    vector_simulate,
+)
 from torchglm.errors import OptionError
 from torchglm.fit_facts import ModelNames
-from torchglm.inference.intervals.methods import METHODS
+from torchglm.inference.intervals.resampled import Bootstrap, resampled
 from torchglm.inference.prediction.matrix import model_matrix
-from torchglm.inference.vector import VectorModel, VectorRecord
+from torchglm.inference.vector import VectorEstimate, VectorModel, VectorRecord
 from torchglm.inference.vector_predict import (
     Own,
     VectorRows,
@@ -27,6 +35,7 @@ from torchglm.inference.vector_predict import (
     rows_of,
     standard_errors,
 )
+from torchglm.progress import Count
 
 if TYPE_CHECKING:
     from torchglm.nn import VectorModule
@@ -87,16 +96,35 @@ class VectorFit(Coefficients):
         method: str = "wald",
         parameters: Sequence[str] | str | None = None,
     ) -> pd.DataFrame:
-        """Wald intervals of the coefficients, columns 0 and 1. `alpha` is 1 - level, and wins over `level`.
+        """Intervals of the coefficients, columns 0 and 1. `alpha` is 1 - level, and wins over `level`.
 
-        Raises: OptionError for the methods that need one linear predictor, "profile" and "score"; UnknownNameError.
+        method      "wald" (params -+ quantile * bse) or "profile" (likelihood ratio, as MASS's confint of polr)
+        parameters  names of the coefficients wanted; None: all
+
+        Raises: OptionError for "score", which needs one linear predictor; UnknownNameError.
         """
-        if method in METHODS and method != "wald":
-            raise OptionError(
-                f'method="{method}" is for fits of glm(), with one linear predictor. Take method="wald", or test a '
-                "restriction by refitting without it: compare(smaller, larger)."
-            )
+        if method == "score":
+            raise OptionError('Score intervals are of fits of glm(), with one linear predictor. Take method="profile".')
         return super().conf_int(alpha, level=level, method=method, parameters=parameters)
+
+    def bootstrap(self, replicates: int = 1000, *, kind: str = "rows", cluster: Any = None, seed: int = 0) -> Bootstrap:
+        """Replicates of the coefficients: their standard errors, covariance and intervals.
+
+        Arguments as `Fit.bootstrap`. Replicates are refitted one by one; one that lacks a class has failed.
+        Raises: OptionError, UnknownNameError, DataError.
+        """
+        with Count("bootstrap", replicates) as watch:
+            return resampled(self.record, self.estimate, replicates, kind, cluster, seed, watch)
+
+    def update(self, formula: str | None = None, data: Any = None) -> VectorFit:
+        """The same call with another formula, ". ~ . - x + z", part by part, or data; `torchglm.update` changes more.
+
+        Raises: OptionError for a fit that was loaded without its data; what fitting the model raises.
+        """
+        from torchglm.term_tests import caller_of
+        from torchglm.update import refit_many
+
+        return cast(VectorFit, refit_many(self, formula, data, caller_of(sys._getframe(1))))
 
     @property
     def classes(self) -> tuple[Any, ...]:
@@ -184,8 +212,14 @@ class VectorFit(Coefficients):
         chances = rows.spread(function_of(self.vector_model, "probabilities")(rows.z))
         missing = np.isnan(chances).any(axis=1)
         codes = np.where(missing, -1, np.nan_to_num(chances).argmax(axis=1))
-        labels = pd.Categorical.from_codes(codes, categories=list(self.classes), ordered=self.vector_model.ordered)
-        return pd.Series(labels, index=rows.index, name="class")
+        return self._labels(pd.Series(codes, index=rows.index, name="class"))
+
+    def _labels(self, codes: pd.Series) -> pd.Series:
+        """The classes of their codes, missing where the code is -1."""
+        labels = pd.Categorical.from_codes(
+            codes.to_numpy(np.int64), categories=list(self.classes), ordered=self.vector_model.ordered
+        )
+        return pd.Series(labels, index=codes.index, name=codes.name)
 
     def model_matrix(self, data: Any = None, *, new_levels: str = "raise") -> tuple[Tensor, ...]:
         """One matrix a formula, (rows, columns), which its columns make of `data`; NaN in rows that are not complete.
@@ -207,6 +241,58 @@ class VectorFit(Coefficients):
     def fittedvalues(self) -> pd.Series | pd.DataFrame:
         """What `predict()` says of the rows of the fit."""
         return self.predict()
+
+    # rows
+
+    def residuals(self, kind: str | None = None) -> pd.Series | pd.DataFrame:
+        """ "response", "pearson" or "probability_scale", with the data's index; NaN in dropped rows.
+
+        None: "pearson", of classes "response", a DataFrame with a column a class. "probability_scale" is P(Y < y) -
+        P(Y > y), of ordered classes and of every model with a distribution function.
+        Raises: UnknownNameError; OptionError for a kind that the model has not, and for a fit without its data.
+        """
+        kind = ("response" if self.classes else "pearson") if kind is None else kind
+        values = vector_residuals(self._rows_of(), kind)
+        if values.dim() == 1:
+            return self._rows(values, kind)
+        return pd.DataFrame(values.cpu().numpy(), index=self._data().prepared.index, columns=list(self.classes))
+
+    def quantile_residuals(self, seed: int = 0) -> pd.Series:
+        """Randomized quantile residuals (Dunn & Smyth 1996): standard normal under a true model.
+
+        Raises: OptionError for a model without a distribution function, as multinomial().
+        """
+        return self._rows(vector_quantile_residuals(self._rows_of(), seed), "quantile")
+
+    def surrogate_residuals(self, seed: int = 0) -> pd.Series:
+        """Residuals of an ordinal model on its latent scale (Liu & Zhang 2018), of the link's distribution if true.
+
+        Raises: OptionError for another model.
+        """
+        return self._rows(surrogate_residuals(self._rows_of(), seed), "surrogate")
+
+    @property
+    def resid_response(self) -> pd.Series | pd.DataFrame:
+        """y - mean; of classes, whether it is the class, less its probability."""
+        return self.residuals("response")
+
+    @property
+    def resid_pearson(self) -> pd.Series | pd.DataFrame:
+        """(y - mean) sqrt(w / variance)."""
+        return self.residuals("pearson")
+
+    def simulate(self, n: int = 1, *, seed: int = 0) -> pd.DataFrame:
+        """`n` sets of responses drawn from the fit, columns sim_1 ..., with the data's index; NaN in dropped rows.
+
+        Raises: OptionError for a model that cannot be drawn from, as one of custom() without sample=.
+        """
+        drawn = pd.DataFrame(
+            vector_simulate(self._rows_of(), n, seed), index=self._data().prepared.index, columns=names_of(n)
+        )
+        return drawn.apply(lambda codes: self._labels(codes.fillna(-1.0))) if self.classes else drawn
+
+    def _rows_of(self) -> VectorEstimate:
+        return cast(VectorEstimate, self._data())
 
     # how well classes are told apart; `torchglm.classification` says more
 

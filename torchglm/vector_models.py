@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from torchglm.api import check_stop, device_of, start_of
-from torchglm.call import Call
+from torchglm.api import check_stop, device_of, on_device, start_of
+from torchglm.call import Call, Remake
+from torchglm.checkpoint import open_checkpoint
+from torchglm.coefficients import settle
+from torchglm.design.among_ranks import together
 from torchglm.design.numbers import row_label
 from torchglm.design.parts_of import split_parts
 from torchglm.design.prepare import Prepared, Request
@@ -31,7 +34,6 @@ from torchglm.inference.dispersion import Fixed
 from torchglm.inference.facts import facts_of
 from torchglm.inference.vector import VectorEstimate, VectorModel, VectorRecord, VectorStart, joined
 from torchglm.objective.objective import Objective
-from torchglm.progress import Bar
 from torchglm.solvers.solver import SOLVERS, Solver, run
 from torchglm.vector_fit import VectorFit
 from torchglm.warn import warn_diverging
@@ -47,6 +49,7 @@ class Asked:
     """A model of several predictors as it was asked for: a formula each part, shown as `text`.
 
     limits  what a fit says of a part of the model that has gone to its limit, and the coefficients of that part
+    remake  how update() asks for such a model again
     """
 
     text: str
@@ -56,6 +59,7 @@ class Asked:
     call: Call
     start: Any = None
     limits: Limits = lambda estimate, names: {}
+    remake: Remake | None = None
 
 
 def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any]) -> VectorFit:
@@ -71,26 +75,24 @@ def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any]) -> VectorFit:
     device = device_of(call.device)
     check_stop(stop)
     parsed = [parse(text, source.names) for text in asked.formulas]
-    together = prepare_many(parsed, source, request, caller)
-    prepared = together.parts[0]
-    model = asked.build(prepared)
-    check_response(prepared, model)
-    design = joined(model.predictors, tuple(part.design for part in together.parts))
-    whole = joined(model.predictors, tuple(part.whole for part in together.parts))
-    if device.type != "cpu":
-        design, whole = design.to(device), whole.to(device)
+    parts = prepare_many(parsed, source, request, caller)
+    prepared = parts.parts[0]
+    with together("checking the responses"):
+        model = asked.build(prepared)
+        check_response(prepared, model)
+    design = joined(model.predictors, tuple(part.design for part in parts.parts))
+    whole = joined(model.predictors, tuple(part.whole for part in parts.parts))
+    design, whole = on_device(design, device), on_device(whole, device)
     prepared = replace(prepared, design=design, whole=whole)
     objective = Objective(design, model.likelihood)
-    schemas = tuple(part.schema for part in together.parts)
+    schemas = tuple(part.schema for part in parts.parts)
     names = model.names(schemas)
     begin = VectorStart(Binomial(), start_of(asked.start, objective, names), likelihood=model.likelihood)
-    bar = Bar()
-    try:
-        solution = run(method, objective, begin, stop, bar)
-    finally:
-        bar.close()
+    described = {"formula": asked.text, "model": model.name, "link": model.link, "columns": list(names)}
+    checkpoint = open_checkpoint(call.checkpoint, {**described, "rows": design.n}, objective)
+    solution = checkpoint.solve(lambda start, watch: run(method, objective, start, stop, watch), begin)
     estimate = VectorEstimate(
-        prepared, objective, solution, Binomial(), design.fingerprint(), stop, together=together, model=model
+        prepared, objective, solution, Binomial(), design.fingerprint(), stop, together=parts, model=model
     )
     kind, phi = kind_of_fit(call.covariance, prepared.weights, request.cluster), Fixed(1.0)
     infinite = diverging_coefficients(estimate, names)
@@ -114,10 +116,13 @@ def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any]) -> VectorFit:
         prepared.exposure,
         model=model,
         schemas=schemas,
-        part_offsets=tuple(part.offsets for part in together.parts),
+        part_offsets=tuple(part.offsets for part in parts.parts),
     )
-    fit = VectorFit(record, estimate, call)
-    return fit.with_covariance(call.covariance) if is_given(call.covariance) else fit
+    fit = VectorFit(record, estimate, replace(call, remake=asked.remake, checkpoint=None))
+    fit = fit.with_covariance(call.covariance) if is_given(call.covariance) else fit
+    settle(fit.record)
+    checkpoint.finish(solution)
+    return fit
 
 
 def _notes(prepared: Prepared) -> tuple[str, ...]:
@@ -152,7 +157,8 @@ def _refuse_weightless(prepared: Prepared) -> None:
     if not prepared.request.classes or levels is None:
         return
     counts = torch.bincount(prepared.design.y.to(torch.int64), minlength=len(levels))
-    lost = [level for level, count in zip(levels, counts.tolist(), strict=True) if not count]
+    every = [sum(each) for each in zip(*prepared.design.everywhere([counts.tolist()]), strict=True)]
+    lost = [level for level, count in zip(levels, every, strict=True) if not count]
     if lost:
         raise ResponseError(
             f"Every row of the class {lost[0]!r} of {prepared.response_name!r} has weight zero, so that nothing is "

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchglm import glm
+from torchglm import families, glm, load, ordinal
 from torchglm.custom_models import custom
 from torchglm.errors import FormulaError, LikelihoodError, OptionError, ResponseError, SavedFileError, UnknownNameError
 
@@ -39,6 +39,10 @@ def cmp(y: Tensor, z: Tensor) -> Tensor:
     k = torch.arange(101, dtype=torch.float64)
     terms = k * log_rate[:, None] - nu[:, None] * torch.lgamma(k + 1.0)
     return torch.logsumexp(terms, 1) - y * log_rate + nu * torch.lgamma(y + 1.0)
+
+
+def survived(location: Tensor, log_scale: Tensor) -> Tensor:
+    return torch.exp(location + torch.lgamma(1.0 + log_scale.exp()))
 
 
 def normal(y: Tensor, mean: Tensor, log_sd: Tensor) -> Tensor:
@@ -250,8 +254,59 @@ def test_calls_that_are_refused(ovarian):
 
 
 def test_a_file_does_not_hold_code(ovarian, tmp_path):
-    with pytest.raises(SavedFileError, match="code"):
-        custom("age ~ rx", ovarian, normal).save(tmp_path / "fit")
+    path = tmp_path / "fit"
+    fit = custom("age ~ rx", ovarian, normal)
+    fit.save(path)
+    with pytest.raises(SavedFileError, match=r"test_custom:normal, which is code.*likelihood=normal\)"):
+        load(path)
+    again = load(path, likelihood=normal)
+    assert str(again.summary()) == str(fit.summary())
+    for kind in fit.kinds:
+        pd.testing.assert_frame_equal(
+            pd.DataFrame(again.predict(ovarian, kind, se=True)), pd.DataFrame(fit.predict(ovarian, kind, se=True))
+        )
+    assert again.wald_test("mean_rx = 0").statistic == fit.wald_test("mean_rx = 0").statistic
+    assert torch.equal(again.to_module().coefficients, fit.to_module().coefficients)
+    twice = tmp_path / "twice"
+    again.save(twice)
+    assert load(twice, likelihood=families.custom(normal, ("mean", "log_sd"))).params.equals(fit.params)
+
+
+def test_a_mean_is_given_again_too(ovarian, tmp_path):
+    path = tmp_path / "fit"
+    names = ("location", "log_scale")
+    fit = custom(SURVIVAL, ovarian, weibull, names, mean=survived, start={"location": 6.0})
+    fit.save(path)
+    for likelihood in (weibull, families.custom(weibull, names)):
+        with pytest.raises(SavedFileError, match=r"with mean=.*custom\(weibull, \('location', 'log_scale'\), mean=surv"):
+            load(path, likelihood=likelihood)
+    again = load(path, likelihood=families.custom(weibull, names, mean=survived))
+    assert again.predict(ovarian).equals(fit.predict(ovarian))
+    assert again.vector_model.likelihood.starts == fit.vector_model.likelihood.starts
+
+
+OTHERS = {
+    "another nll": (lambda y, m, s: normal(y, m, s) + s, "made-up rows its nll"),
+    "other predictors": (families.custom(normal, ("mean", "sd")), "has the predictors mean, log_sd"),
+    "a mean too many": (families.custom(normal, ("mean", "log_sd"), mean=lambda m, s: m), "not made with mean="),
+    "text": ("normal", "got str"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_likelihood_is_refused(ovarian, tmp_path, name):
+    likelihood, message = OTHERS[name]
+    path = tmp_path / "fit"
+    custom("age ~ rx", ovarian, normal).save(path)
+    with pytest.raises(SavedFileError, match=message):
+        load(path, likelihood=likelihood)
+
+
+def test_a_likelihood_is_for_fits_that_need_one(ovarian, tmp_path):
+    for fit in (glm("age ~ rx", ovarian), ordinal("rx ~ age", ovarian)):
+        fit.save(tmp_path / "fit")
+        with pytest.raises(SavedFileError, match="leave likelihood= out"):
+            load(tmp_path / "fit", likelihood=normal)
 
 
 def test_the_summary_names_the_function(ovarian):

@@ -1,6 +1,7 @@
 """Every python block of the README and of docs/ runs, and prints what the text block after it shows.
 
-The blocks of a page run in order and in one namespace, in a folder that has docs/data and nothing else.
+The blocks of a page run in order and in one namespace, in a folder that has docs/data and nothing else. So do the sh
+blocks that consist of `python -m torchglm` and `echo $?`; what they print includes standard error.
 `python tests/docs/test_pages.py` writes the text blocks anew from what the code prints.
 """
 
@@ -11,6 +12,7 @@ import io
 import math
 import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -23,22 +25,47 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```\n(?P<gap>\n*)(?:^```text\n(?P<shown>.*?)^```\n)?", re.M | re.S)
+BLOCK = re.compile(
+    r"^```(?P<kind>python|sh)\n(?P<code>.*?)^```\n(?P<gap>\n*)(?:^```text\n(?P<shown>.*?)^```\n)?", re.M | re.S
+)
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]*\w)", re.I)
+COMMAND = "python -m torchglm "
 ROUNDING = 1.1  # units of the last digit shown
 
 
 @dataclass(frozen=True)
 class Block:
-    """A python block, the line it starts on, and the text block after it, if there is one."""
+    """A block that is run, the line it starts on, and the text block after it, if there is one."""
 
     code: str
     line: int
     shown: str | None
+    kind: str = "python"
+
+
+def is_run(match: re.Match[str]) -> bool:
+    return match["kind"] == "python" or match["code"].startswith(COMMAND)
 
 
 def blocks(text: str) -> list[Block]:
-    return [Block(m["code"], text.count("\n", 0, m.start()) + 2, m["shown"]) for m in BLOCK.finditer(text)]
+    found = [m for m in BLOCK.finditer(text) if is_run(m)]
+    return [Block(m["code"], text.count("\n", 0, m.start()) + 2, m["shown"], m["kind"]) for m in found]
+
+
+def shell(code: str) -> None:
+    """Nothing; the commands run in this process, one after the other."""
+    from torchglm.command.main import main
+
+    status = 0
+    for line in code.replace("\\\n", " ").splitlines():
+        if line == "echo $?":
+            print(status)
+            continue
+        assert line.startswith(COMMAND), line
+        try:
+            status = main(shlex.split(line)[3:])
+        except SystemExit as stop:
+            status = int(stop.code or 0)
 
 
 def run(page: Path, text: str) -> Iterator[tuple[Block, str]]:
@@ -48,6 +75,11 @@ def run(page: Path, text: str) -> Iterator[tuple[Block, str]]:
         printed = io.StringIO()
         padded = "\n" * (block.line - 1) + block.code  # so that a traceback names the line of the page
         with contextlib.redirect_stdout(printed):
+            if block.kind == "sh":
+                with contextlib.redirect_stderr(printed):
+                    shell(block.code)
+                yield block, printed.getvalue()
+                continue
             exec(compile(padded, str(page), "exec", dont_inherit=True), namespace)
         yield block, printed.getvalue()
 
@@ -130,10 +162,12 @@ def rewrite(page: Path) -> None:
     outputs = iter(printed)
 
     def renew(match: re.Match[str]) -> str:
+        if not is_run(match):
+            return match[0]
         output = next(outputs)
         if match["shown"] is None:
             return match[0]
-        return f"```python\n{match['code']}```\n{match['gap']}```text\n{output.rstrip()}\n```\n"
+        return f"```{match['kind']}\n{match['code']}```\n{match['gap']}```text\n{output.rstrip()}\n```\n"
 
     page.write_text(BLOCK.sub(renew, text), encoding="utf-8")
 

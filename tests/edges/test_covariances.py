@@ -160,13 +160,13 @@ def test_data_written_over_are_refused(data):
         fit.bse  # noqa: B018
 
 
-@pytest.mark.parametrize("kind, options", [("cluster", {"cluster": "firm"}), ("CR2", {"cluster": "firm"}), ("HAC", {})])
+@pytest.mark.parametrize("kind, options", [("CR3", {"cluster": "firm"}), ("CR2", {"cluster": "firm"}), ("HAC", {})])
 def test_several_processes_are_refused_what_needs_all_rows(kind, options):
     rng = np.random.default_rng(0)
     data = pd.DataFrame({"y": rng.poisson(2.0, 60), "x": rng.normal(size=60), "firm": np.arange(60) % 7})
     fit = glm("y ~ x", data, "poisson")
     objective = fit.estimate.objective
-    shared = objective.on(replace(objective.design, ranks=Ranks(0, 2)))
+    shared = objective.on(replace(objective.design, ranks=Ranks(0, 2), shares=(60, 60)))
     estimate = replace(fit.estimate, objective=shared)
     record = replace(fit.record, numbers=replace(fit.record.numbers, estimate=estimate))
     with pytest.raises(OptionError, match="2 processes"):

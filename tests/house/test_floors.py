@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 FLOORS = {
     "errors": 0,
+    "progress": 0,
     "numerics": 0,
     "families": 1,
     "design": 2,
@@ -15,6 +16,8 @@ FLOORS = {
     "inference": 5,
     "diagnostics": 6,
     "report": 7,
+    "command": 8,
+    "many": 8,
 }
 TOP = 8
 # they meet in objective only

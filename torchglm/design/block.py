@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from torchglm.design.columns import RowColumns, grouped
+from torchglm.numerics.products import Precision
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,12 @@ class Block:
     def groups(self) -> tuple[tuple[int, ...], ...]:
         """The predictors, those that share their columns together."""
         return grouped([columns.whole for columns in self.columns])
+
+    def in_precision(self, precision: Precision) -> Block:
+        """The same rows, whose Gram matrices are taken in that precision."""
+        if precision == "float64":
+            return self
+        return replace(self, columns=tuple(replace(columns, precision=precision) for columns in self.columns))
 
     @property
     def rows(self) -> int:

@@ -97,7 +97,7 @@ def codes_of(name: str, values: Any, levels: Sequence[Any], unseen: str) -> np.n
     """
     series = values if isinstance(values, pd.Series) else pd.Series(values)
     try:
-        place, distinct = pd.factorize(series)
+        place, distinct = _distinct(series)
         known = pd.Index(list(levels), dtype=object).get_indexer(pd.Index(distinct, dtype=object))
     except TypeError as error:
         raise DataError(f"{name!r} cannot be categorical: {error}.") from error
@@ -120,6 +120,13 @@ def codes_of(name: str, values: Any, levels: Sequence[Any], unseen: str) -> np.n
                 'For missing predictions there instead, say new_levels="nan".'
             )
     return codes
+
+
+def _distinct(series: pd.Series) -> tuple[np.ndarray, Any]:
+    """The place of every value among those that there may be, -1 where missing, and these values."""
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return series.cat.codes.to_numpy(), series.cat.categories
+    return pd.factorize(series)
 
 
 def coded(name: str, levels: Sequence[Any], contrasts: Any, reduced: bool) -> Coded:

@@ -18,10 +18,13 @@ import torch
 from torch import Tensor
 
 from torchglm.design.parts import Coded, CodedRows, Dense
+from torchglm.numerics.products import Precision, long_product, row_sums
 
 CACHED_ROWS = 16_384  # looked at together where a product of dense columns is formed
 CACHED_ENTRIES = 1 << 17  # of the weighted copies in Gram matrices of several weights
+DEVICE_ENTRIES = 1 << 27  # the same on a GPU: a GB
 STACKED = 256  # weighted columns in one matrix product: more gain nothing
+FEWEST_STACKED = 64  # with fewer, more rows at once gain nothing either
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ class RowColumns:
     dense: Tensor | None
     coded: tuple[CodedRows, ...]
     rows: int
+    precision: Precision = "float64"  # of the products of dense columns in Gram matrices
 
     def matvec(self, raw: Tensor) -> Tensor:
         """eta (rows,) from raw coefficients: sum of the parts' matvecs."""
@@ -161,7 +165,7 @@ class RowColumns:
         if self.whole.constant:
             sums.append(v.sum().view(1))
         if self.dense is not None:
-            sums.append(torch.mv(self.dense, v))
+            sums.append(row_sums(self.dense, v))
         sums.extend(part.rmatvec(v) for part in self.coded)
         return torch.cat(sums) if len(sums) > 1 else sums[0] if sums else v.new_zeros(0)
 
@@ -171,7 +175,7 @@ class RowColumns:
             return torch.stack([self.rmatvec(one) for one in v])
         sums = [v.sum(1, keepdim=True)] if self.whole.constant else []
         if self.dense is not None:
-            sums.append(torch.mm(v, self.dense.T))
+            sums.append(long_product(v, self.dense))
         return torch.cat([*sums, v.new_zeros(len(v), 0)], dim=1)
 
     def squares(self, w: Tensor) -> Tensor:
@@ -180,7 +184,7 @@ class RowColumns:
         if self.whole.constant:
             sums.append(w.sum().view(1))
         if self.dense is not None:
-            sums.append(torch.mv(self.dense.square(), w))
+            sums.append(row_sums(self.dense.square(), w))
         sums.extend(part.diagonal(w, part) for part in self.coded)
         return torch.cat([*sums, w.new_zeros(0)])
 
@@ -196,8 +200,9 @@ class RowColumns:
         if widths[0]:
             out += split[0][0][0]
         if self.dense is not None:
-            for start in range(0, self.rows, CACHED_ROWS):
-                x, total = self.dense[:, start : start + CACHED_ROWS], out[start : start + CACHED_ROWS]
+            size = CACHED_ROWS if self.dense.device.type == "cpu" else self.rows
+            for start in range(0, self.rows, max(size, 1)):
+                x, total = self.dense[:, start : start + size], out[start : start + size]
                 total += torch.mm(split[1][1], x).mul_(x).sum(0)
                 if widths[0]:
                     total.addmv_(x.T, split[0][1][0], alpha=2.0)
@@ -219,39 +224,55 @@ class RowColumns:
         "first" holds the constant's row, "dense" the dense block, "cross i" dense x factor i, "table i j" factor
         i x factor j, or a diagonal where both have the same codes.
         """
+        if self.dense is not None and not self.coded:
+            return {name: sums[0] for name, sums in self.grams(w[None, :], weighted).items()}
         sums = {} if self.dense is None else self._dense_gram(self.dense, w, weighted)
         sums |= self._tables(w)
         if self.whole.constant:
             first = [w.sum().view(1)]
             if self.dense is not None:
-                first.append(torch.mv(self.dense, w))
+                first.append(row_sums(self.dense, w))
             for i, part in enumerate(self.coded):
                 first.append(sums[f"table {i} {i}"] if part.values is None else part.rmatvec(w))
             sums["first"] = torch.cat(first)
         return sums
 
-    def grams(self, w: Tensor, weighted: Tensor) -> dict[str, Tensor]:
+    def grams(self, w: Tensor, weighted: Tensor | None) -> dict[str, Tensor]:
         """The blocks of `gram` for each of m row weights (m, rows), side by side: (m, ...)."""
-        if self.coded or len(w) == 1:
+        if self.coded or self.dense is None:
             each = [self.gram(one, weighted) for one in w]
             return {name: torch.stack([sums[name] for sums in each]) for name in each[0]}
-        sums = {} if self.dense is None else {"dense": self._dense_grams(self.dense, w, weighted)}
-        return {**sums, "first": self.rmatmul(w)} if self.whole.constant else sums
+        first = int(self.whole.constant)
+        sums = self._dense_grams(self.dense, w, weighted, first)
+        dense = {"dense": sums[:, first:]}
+        return {**dense, "first": torch.cat([w.sum(1, keepdim=True), sums[:, 0]], dim=1)} if first else dense
 
-    @staticmethod
-    def _dense_grams(dense: Tensor, w: Tensor, weighted: Tensor) -> Tensor:
-        """(m, width, width): a stretch of rows weighted in several ways at once is one tall matrix product."""
+    def _dense_grams(self, dense: Tensor, w: Tensor, weighted: Tensor | None, first: int) -> Tensor:
+        """(m, first + width, width), with `first` the constant's row before the columns'.
+
+        A stretch of rows weighted in several ways at once is one tall matrix product.
+        """
         width, rows = dense.shape
-        together = max(STACKED // width, 1)
-        out = dense.new_zeros(len(w), width, width)
+        height = first + width
+        together = max(STACKED // height, 1)
+        entries = CACHED_ENTRIES if dense.device.type == "cpu" else DEVICE_ENTRIES
+        plain = dense.device.type == "cpu" and self.precision == "float64"
+        out = dense.new_zeros(len(w), height, width)
         for grams, weights in zip(out.split(together), w.split(together), strict=True):
-            tall = len(weights) * width
-            size = min(max(CACHED_ENTRIES // tall, 1), rows)
-            room = weighted.view(-1) if weighted.numel() >= tall * size else dense.new_empty(tall * size)
+            tall = len(weights) * height
+            size = max(min(entries // max(tall, FEWEST_STACKED), rows), 1)
+            fits = weighted is not None and weighted.numel() >= tall * size
+            room = weighted.view(-1) if fits else dense.new_empty(tall * size)  # type: ignore[union-attr]
             for start in range(0, rows, size):
                 x, by = dense[:, start : start + size], weights[:, None, start : start + size]
-                copy = room[: tall * x.shape[1]].view(len(weights), width, -1)
-                grams.view(tall, width).addmm_(torch.mul(x, by, out=copy).view(tall, -1), x.T)
+                copy = room[: tall * x.shape[1]].view(len(weights), height, -1)
+                torch.mul(x, by, out=copy[:, first:])
+                if first:
+                    copy[:, :1] = by
+                if plain:
+                    grams.view(tall, width).addmm_(copy.view(tall, -1), x.T)
+                else:
+                    grams.view(tall, width).add_(long_product(copy.view(tall, -1), x, self.precision))
         return out
 
     def crosses(self, other: RowColumns, w: Tensor) -> Tensor:
@@ -272,7 +293,7 @@ class RowColumns:
         if self.dense is not None:
             pieces = rows[1].split(right, dim=1)
             if right[0]:
-                pieces[0][:, 0] = torch.mv(self.dense, w)
+                pieces[0][:, 0] = row_sums(self.dense, w)
             if other.dense is not None:
                 pieces[1].copy_(_weighted_product(self.dense, w, other.dense))
             if other.coded:
@@ -307,18 +328,12 @@ class RowColumns:
         return tables
 
     def _dense_gram(self, dense: Tensor, w: Tensor, weighted: Tensor | None) -> dict[str, Tensor]:
-        """The blocks of dense columns, a few rows at a time, so that the weighted copy stays in the cache."""
+        """The blocks of dense columns beside factors; `weighted` holds all rows at once."""
         if weighted is None:
             weighted = torch.empty_like(dense)
-        size = max(weighted.shape[1], 1)
-        gram = torch.zeros(len(dense), len(dense), dtype=torch.float64, device=dense.device)
-        cross: list[Tensor] = []
-        for start in range(0, self.rows, size):
-            rows = dense[:, start : start + size]
-            copy = torch.mul(rows, w[start : start + size], out=weighted[:, : rows.shape[1]])
-            gram.addmm_(copy, rows.T)
-            cross = [part.cross(copy) for part in self.coded]  # with factors, `weighted` holds all rows at once
-        return {"dense": gram, **{f"cross {i}": sums for i, sums in enumerate(cross)}}
+        copy = torch.mul(dense, w, out=weighted[:, : self.rows])
+        gram = long_product(copy, dense, self.precision)
+        return {"dense": gram, **{f"cross {i}": part.cross(copy) for i, part in enumerate(self.coded)}}
 
     def model_matrix(self) -> Tensor:
         """These rows written out, (rows, width), coefficients in the inner order."""
@@ -330,7 +345,7 @@ class RowColumns:
         for part, rows in zip(self.whole.coded, self.coded, strict=True):
             matrix = part.coding.dense().to(rows.codes.device)[rows.codes]
             parts.append(matrix if rows.values is None else matrix * rows.values[:, None])
-        return torch.cat(parts, dim=1) if parts else torch.empty(self.rows, 0, dtype=torch.float64)
+        return torch.cat(parts, dim=1) if parts else self.whole.dense.centers.new_empty(self.rows, 0)
 
 
 def grouped(columns: Sequence[Columns]) -> tuple[tuple[int, ...], ...]:
@@ -343,6 +358,8 @@ def grouped(columns: Sequence[Columns]) -> tuple[tuple[int, ...], ...]:
 
 def _weighted_product(left: Tensor, w: Tensor, right: Tensor) -> Tensor:
     """left diag(w) right' of (m, rows) and (k, rows), a few rows at a time, so that the copy stays in the cache."""
+    if left.device.type != "cpu":
+        return long_product(left * w, right)
     out = left.new_zeros(len(left), len(right))
     size = max(CACHED_ENTRIES // len(left), 1)
     for start in range(0, left.shape[1], size):

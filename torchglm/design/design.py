@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from torchglm.design.block import Block
 from torchglm.design.columns import Columns
+from torchglm.design.pages import Pages
 from torchglm.design.parts import Coded
+from torchglm.design.transfer import Brake, Courier, Onto, Ready, pieces, room_on
 from torchglm.numerics.ranks import Ranks
 from torchglm.numerics.sums import Sums
+from torchglm.numerics.threads import at_once, threads
 
 BLOCK_ENTRIES = 1_500_000  # of the dense columns: large enough that calls cost little, and near the cache
+STEPS = 6  # of a row likelihood of several predictors: columns of rows that are in use at once, for each of the pairs
 ONE_RANK = Ranks()
 SMALLEST_BLOCK, LARGEST_BLOCK = 8_192, 131_072
+DEVICE_ENTRIES, DEVICE_ROWS = 1 << 26, 1 << 22  # of a block on a GPU: at most 512 MB of dense columns
+ROWS_OF_A_THREAD = 8_192  # with fewer, what it costs to call a thread is not worth it
 STRETCH_ROWS, FEWEST_STRETCHES, MOST_STRETCHES = 8_192, 3, 8
 WEIGHTED_ROWS = 16_384  # of the weighted copy in a curvature: fresh memory costs 1 ms a MB to touch
+
+Spans = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,10 @@ class Design:
 
     Shapes: y (n,), or (n, k) of several columns, and numeric columns of any dtype, weight, offsets (n,) float64.
     Blocks are float64 whatever the columns are kept in, and so are all sums.
+
+    Several ranks: where `shares` is None each of them holds all rows, and adds up its own share of them. Else
+    shares[k] are the rows of rank k, which holds no others: `y` is that of the rows held, `n` counts those of all,
+    and `spans` number the rows of all, those of one rank after those of the other.
     """
 
     y: Tensor
@@ -34,12 +48,17 @@ class Design:
     offsets: tuple[Tensor | None, ...] = (None,)
     weight: Tensor | None = None
     ranks: Ranks = ONE_RANK
-    spans: tuple[tuple[int, int], ...] | None = None  # the stretches of rows looked at; None for all
+    spans: Spans | None = None  # the stretches of rows looked at; None for all
+    pages: Pages | None = None  # of a file that the columns are mapped from
+    shares: tuple[int, ...] | None = None  # rows of each rank, where none holds all
+    onto: Onto | None = None  # the device that blocks are moved to; None: they are computed where columns lie
 
     @property
     def n(self) -> int:
-        """How many rows this rank looks at."""
-        return len(self.y) if self.spans is None else sum(stop - start for start, stop in self.spans)
+        """How many rows all ranks look at together."""
+        if self.spans is not None:
+            return sum(stop - start for start, stop in self.spans)
+        return len(self.y) if self.shares is None else sum(self.shares)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -50,24 +69,31 @@ class Design:
     def block_rows(self) -> int:
         """Rows of a block: more where cross tables are large, so that adding them up does not cost the pass."""
         width = max((c.dense.width for c in self.columns), default=0)
-        pairs = len(self.columns) ** 2  # of predictors: the entries of a row's curvature
-        rows = 1 << (BLOCK_ENTRIES // (width + max(pairs, 1))).bit_length() - 1
+        pairs = len(self.columns) ** 2  # of predictors: a row's curvature has so many entries, each made in steps
+        rows = 1 << (BLOCK_ENTRIES // (width + (STEPS * pairs if pairs > 1 else 1))).bit_length() - 1
         cells = [max(c.raw_widths[2:], default=0) for c in self.columns]
         second = [sorted(c.raw_widths[2:])[-2] if len(c.coded) > 1 else 1 for c in self.columns]
         table = max(a * b for a, b in zip(cells, second, strict=True)) if cells else 0
-        on_gpu = self.y.device.type != "cpu"
-        return LARGEST_BLOCK * 16 if on_gpu else min(max(rows, table // 2, SMALLEST_BLOCK), LARGEST_BLOCK)
+        if self.device.type != "cpu":
+            return min(max(DEVICE_ENTRIES // max(width, 1), LARGEST_BLOCK), DEVICE_ROWS)
+        return min(max(rows, table // 2, SMALLEST_BLOCK), LARGEST_BLOCK)
 
     def blocks(self, rows: int | None = None) -> Iterator[Block]:
-        """This rank's rows, in order. The scratch is reused: a block is dead when the next one comes."""
-        spans = self.spans or ((0, len(self.y)),)
-        size = min(rows or self.block_rows, max(stop - start for start, stop in spans))
+        """The rows held, in order. The scratch is reused: a block is dead when the next one comes.
+
+        No rows are one block without rows: what a rank adds up that has none.
+        """
+        spans = ((0, len(self.y)),) if self.spans is None else self._held(self.spans, self.ranks.rank)
+        if self.onto is not None:
+            yield from self._travelling(spans, rows or self.block_rows)
+            return
+        size = min(rows or self.block_rows, max(1, *(stop - start for start, stop in spans)))
         distinct = {id(c): c for c in self.columns}
         gathered = {k: self._room(c, 0 if c.dense.is_view else size) for k, c in distinct.items()}
-        weighted = {k: self._room(c, size if c.coded else min(size, WEIGHTED_ROWS)) for k, c in distinct.items()}
+        weighted = {k: self._room(c, self._weighted_rows(c, size)) for k, c in distinct.items()}
         scratch = tuple(weighted[id(c)] for c in self.columns)
         for first, last in spans:
-            for start in range(first, last, size):
+            for start in range(first, max(last, first + 1), size):
                 stop = min(start + size, last)
                 looked_at = {k: c.rows(start, stop, gathered[k]) for k, c in distinct.items()}
                 yield Block(
@@ -78,38 +104,168 @@ class Design:
                     None if self.weight is None else self.weight[start:stop],
                     scratch,
                 )
+                if self.pages is not None:
+                    self.pages.release()
+
+    def _weighted_rows(self, columns: Columns, size: int) -> int:
+        """Of the room for a weighted copy. On a GPU what needs one allocates it, which costs nothing there."""
+        alone = 0 if self.device.type != "cpu" else min(size, WEIGHTED_ROWS)
+        return size if columns.coded else alone
 
     def _room(self, columns: Columns, rows: int) -> Tensor:
         return torch.empty(columns.dense.width, rows, dtype=torch.float64, device=self.y.device)
 
-    def sum(self, row_sums: Callable[[Block], Sums], rows: int | None = None) -> Sums:
-        """The total of `row_sums` over all blocks and ranks: every pass of every fit is this loop."""
-        total = Sums.total(row_sums(block) for block in self.blocks(rows))
-        if self.ranks.world > 1:
-            return total.unflatten(self.ranks.all_sum(total.flatten()))
-        return total
+    def sum(self, row_sums: Callable[[Block], Sums], rows: int | None = None, *, spread: bool = False) -> Sums:
+        """The total of `row_sums` over all blocks and ranks: every pass of every fit is this loop.
+
+        `spread`: several threads may call it at once, each for blocks of its own.
+        """
+        if self.ranks.world == 1:
+            parts = self._parts() if spread and self._can_spread else (self,)
+
+            def total(part: Design) -> Sums:
+                return Sums.total(row_sums(block) for block in part.blocks(rows))
+
+            return Sums.total(at_once([partial(total, part) for part in parts]))
+        own, nothing = self._own(), replace(self, spans=((0, 0),))
+        return self.ranks.sum(
+            lambda: Sums.total(row_sums(block) for block in own.blocks(rows)),
+            lambda: Sums.total(row_sums(block) for block in nothing.blocks(rows)),
+        )
+
+    @property
+    def _can_spread(self) -> bool:
+        coded = any(columns.coded for columns in self.columns)  # their tables are as large as the blocks
+        return self.onto is None and self.pages is None and self.device.type == "cpu" and not coded
+
+    def _parts(self) -> tuple[Design, ...]:
+        """One for each thread: stretches one after the other, as long in all as those of every other."""
+        count = max(1, min(threads(), self.n // ROWS_OF_A_THREAD))
+        parts: list[list[tuple[int, int]]] = [[] for _ in range(count)]
+        before = 0
+        for start, stop in self.spans or ((0, len(self.y)),):
+            for k, part in enumerate(parts):
+                first, last = (start + self.n * at // count - before for at in (k, k + 1))
+                if max(first, start) < min(last, stop):
+                    part.append((max(first, start), min(last, stop)))
+            before += stop - start
+        return tuple(replace(self, spans=tuple(part)) for part in parts)
+
+    def _own(self) -> Design:
+        """Of the rows that all ranks hold, this rank's share of every stretch."""
+        if self.shares is not None:
+            return self
+        spans = []
+        for start, stop in self.spans or ((0, len(self.y)),):
+            first, last = self.ranks.share(stop - start)
+            spans.append((start + first, start + last))
+        return replace(self, spans=tuple(spans))
+
+    def _held(self, spans: Spans, rank: int) -> Spans:
+        """Of stretches of all rows, what `rank` holds of each, as it numbers its rows."""
+        if self.shares is None:
+            return spans
+        before, own = sum(self.shares[:rank]), self.shares[rank]
+        return tuple((max(0, min(a - before, own)), max(0, min(b - before, own))) for a, b in spans)
+
+    def total(self, held: float) -> float:
+        """Of a number of the rows held, that of all rows."""
+        return held if self.shares is None else self.ranks.total(held)
+
+    def largest(self, held: float) -> float:
+        """Of the largest of some numbers of the rows held, that of all rows."""
+        return held if self.shares is None else max(self.ranks.gather(held, "looking for the largest"))
+
+    def everywhere(self, found: list[Any]) -> list[Any]:
+        """What all ranks found in their passes by `sum`, in the order of the ranks."""
+        return [one for each in self.ranks.gather(found, "joining what they found in their rows") for one in each]
+
+    def responses(self, most: int = 100_000) -> tuple[Tensor, Tensor]:
+        """y and weights (rows,), float64: of all rows, or where no rank holds all, of about `most` of all ranks."""
+        y = self.y.to(torch.float64)
+        w = y.new_ones(len(y)) if self.weight is None else self.weight
+        if self.shares is None:
+            return y, w
+        step = -(-self.n // most)
+        every = self.ranks.gather((y[::step].cpu(), w[::step].cpu()), "looking at some of their responses")
+        return torch.cat([y for y, _ in every]).to(y.device), torch.cat([w for _, w in every]).to(y.device)
 
     def without_columns(self) -> Design:
         """The same rows with nothing but y and weight: for passes that need no linear predictor."""
         return replace(self, columns=(), offsets=())
 
     def map(self, row_values: Callable[[Block], Tensor]) -> Tensor:
-        """`row_values` of every block side by side: (n, ...), this rank's rows in order."""
+        """`row_values` of every block side by side: (rows held, ...), in order."""
         return torch.cat([row_values(block) for block in self.blocks()])
 
     def take(self, index: Tensor) -> Design:
-        """The design of the rows at `index`, copied."""
-        return self._pick(lambda column: column.index_select(-1, index), together=True)
+        """The design of the rows at `index` of those held, copied. Where no rank holds all, all ranks take together."""
+        return self._counted(self._taken(index))
 
     def stretch(self, start: int, stop: int) -> Design:
-        """The design of rows start..stop, as views."""
-        return self._pick(lambda column: column[..., start:stop])
+        """The design of rows start..stop of those held, as views; together as `take`."""
+        part = self._pick(lambda column: column[..., start:stop])
+        return self._counted(part if self.onto is None else part.to(self.onto.device, self.onto.dtype))
+
+    def _taken(self, index: Tensor) -> Design:
+        if self.onto is None:
+            return self._pick(lambda column: _selected(column, index), together=True)
+        rows = index.to(self.y.device)
+        taken = replace(self, onto=None)._pick(lambda column: _selected(column, rows), together=True)
+        return taken.to(self.onto.device, self.onto.dtype)
+
+    def _counted(self, picked: Design) -> Design:
+        if self.shares is None:
+            return picked
+        return replace(picked, shares=tuple(self.ranks.gather(len(picked.y), "counting the rows they take")))
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float64) -> Design:
         """The same design on `device`, numeric columns of float64 kept in `dtype`."""
-        moved = self._pick(lambda column: column.to(device, dtype if column.dtype == torch.float64 else None))
-        moved = replace(moved, offsets=tuple(None if o is None else o.to(device) for o in self.offsets))
-        moved = replace(moved, weight=None if self.weight is None else self.weight.to(device))
+        courier = Courier(Onto(device, dtype))
+        moved = self._sent(courier)
+        courier.ready().arrived()
+        moved = moved._ruled_from(device)
+        roomy = device.type != "cpu" and dtype == torch.float64 and 2 * self.bytes <= room_on(device)
+        return moved._side_by_side() if roomy else moved
+
+    def streamed(self, device: torch.device, dtype: torch.dtype = torch.float64) -> Design:
+        """The same design, its rows left where they lie: every pass moves them to `device` block by block."""
+        return replace(self._ruled_from(device), onto=Onto(device, dtype))
+
+    @property
+    def device(self) -> torch.device:
+        """Where blocks are, and all that is computed from them."""
+        return self.y.device if self.onto is None else self.onto.device
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all columns."""
+        kept: list[int] = []
+
+        def seen(column: Tensor) -> Tensor:
+            kept.append(column.numel() * column.element_size())
+            return column
+
+        self._pick(seen)
+        return sum(kept)
+
+    def _sent(self, courier: Courier) -> Design:
+        """The rows on the way to the courier's device: those of weights and offsets whole."""
+        moved = replace(self, offsets=(), weight=None, onto=None, pages=None)._pick(courier.send)
+        exact = {id(o): courier.exact(o) for o in (*self.offsets, self.weight) if o is not None}
+        return replace(
+            moved,
+            offsets=tuple(None if o is None else exact[id(o)] for o in self.offsets),
+            weight=None if self.weight is None else exact[id(self.weight)],
+        )
+
+    def _side_by_side(self) -> Design:
+        """The same design with its dense columns in one table, which blocks look at where it lies."""
+        distinct = {id(c): replace(c, dense=c.dense.pick(lambda column: column, together=True)) for c in self.columns}
+        return replace(self, columns=tuple(distinct[id(c)] for c in self.columns))
+
+    def _ruled_from(self, device: torch.device) -> Design:
+        """The same design with all that is no row on `device`: places, centers and codings."""
         distinct = {
             id(c): replace(
                 c,
@@ -117,12 +273,35 @@ class Design:
                 dense=replace(c.dense, centers=c.dense.centers.to(device)),
                 coded=tuple(replace(part, coding=part.coding.to(device)) for part in c.coded),
             )
-            for c in moved.columns
+            for c in self.columns
         }
-        return replace(moved, columns=tuple(distinct[id(c)] for c in moved.columns))
+        return replace(self, columns=tuple(distinct[id(c)] for c in self.columns))
+
+    def _travelling(self, spans: tuple[tuple[int, int], ...], size: int) -> Iterator[Block]:
+        """The blocks of rows that are moved to a device, each while the one before is computed."""
+        assert self.onto is not None
+        courier, brake = Courier(self.onto), Brake(self.onto)
+        waiting: list[tuple[int, Design, Ready]] = []
+        for start, stop in (*pieces(spans, size), (-1, -1)):
+            if start >= 0:
+                held = replace(self, spans=None, shares=None)._pick(lambda column, a=start, b=stop: column[..., a:b])
+                waiting.append((start, held._sent(courier), courier.ready()))
+            if len(waiting) > 1 or start < 0:
+                first, piece, ready = waiting.pop(0)
+                ready.arrived()
+                for block in piece.blocks(max(len(piece.y), 1)):
+                    yield replace(block, start=first)
+                brake.computing()
+                if self.pages is not None:
+                    self.pages.release()
 
     def fingerprint(self) -> Tensor:
-        """Sums that change when the columns do: over all rows up to 100,000, beyond over 4,096 spread evenly."""
+        """Sums that change when the columns do: over all rows up to 100,000, beyond over 4,096 spread evenly.
+
+        Nobody else can write to columns that are mapped from a file.
+        """
+        if self.pages is not None:
+            return torch.zeros(0, dtype=torch.float64)
         step = 1 if self.n <= 100_000 else self.n // 4_096
         kept = [self.y.T if self.y.dim() > 1 else self.y]
         kept += [column for column in (*self.offsets, self.weight) if column is not None]
@@ -160,27 +339,53 @@ class Design:
     def sample(self, rows: int) -> Design:
         """About `rows` of the rows, as stretches spread evenly over the data, so that sorted data are seen whole.
 
-        Numeric columns are looked at where they lie, and a sample of a sample shortens its stretches. With factors,
-        or several predictors, the stretches are copied together: cross tables are added up, and the many small steps
-        of a row likelihood are taken, once a block, whatever its rows.
+        Numeric columns are looked at where they lie, and a sample of a sample shortens its stretches, or some of them.
+        With factors the stretches are copied together: cross tables are added up once a block, whatever its rows.
         """
-        if self.spans is not None:
-            length = rows // len(self.spans)
-            return replace(self, spans=tuple((start, min(start + length, stop)) for start, stop in self.spans))
         count = min(max(rows // STRETCH_ROWS, FEWEST_STRETCHES), MOST_STRETCHES)
+        if self.spans is not None:
+            count = min(count, len(self.spans))
+            some = (self.spans[k * (len(self.spans) - 1) // max(count - 1, 1)] for k in range(count))
+            return replace(self, spans=tuple((start, min(start + rows // count, stop)) for start, stop in some))
         length = rows // count
         starts = [int(k * (self.n - length) / (count - 1)) for k in range(count)]
-        if len(self.columns) > 1 or any(c.coded for c in self.columns):
-            index = torch.cat([torch.arange(start, start + length) for start in starts])
-            return self.take(index.to(self.y.device))
-        return replace(self, spans=tuple((start, start + length) for start in starts))
+        spans = tuple((start, start + length) for start in starts)
+        if not any(columns.coded for columns in self.columns):
+            return replace(self, spans=spans)
+        index = torch.cat([torch.arange(start, stop) for start, stop in self._held(spans, self.ranks.rank)])
+        picked = self._taken(index.to(self.y.device))
+        if self.shares is None:
+            return picked
+        held = (self._held(spans, rank) for rank in range(self.ranks.world))
+        return replace(picked, shares=tuple(sum(stop - start for start, stop in each) for each in held))
 
     def minibatches(self, rows: int, seed: int) -> Iterator[Design]:
-        """Every row once, in random order, `rows` at a time; the last one may be shorter."""
+        """Every row once, in random order, `rows` at a time; the last one may be shorter.
+
+        Where no rank holds all rows, each gives to every minibatch what its share of the rows is worth.
+        """
         generator = torch.Generator().manual_seed(seed)
+        if self.shares is not None:
+            yield from self._shared_minibatches(-(-self.n // rows), generator)
+            return
         order = torch.randperm(self.n, generator=generator).to(self.y.device)
         chunk = rows * max(1, LARGEST_BLOCK // rows)  # gather many minibatches at once: one index_select a column
         for start in range(0, self.n, chunk):
             shuffled = self.take(order[start : start + chunk])
             for first in range(0, shuffled.n, rows):
                 yield shuffled.stretch(first, min(first + rows, shuffled.n))
+
+    def _shared_minibatches(self, count: int, generator: torch.Generator) -> Iterator[Design]:
+        assert self.shares is not None
+        order = torch.randperm(len(self.y), generator=generator).to(self.y.device)
+        for k in range(count):
+            first, last = len(order) * k // count, len(order) * (k + 1) // count
+            shares = tuple(own * (k + 1) // count - own * k // count for own in self.shares)
+            yield replace(self._taken(order[first:last]), shares=shares)
+
+
+def _selected(column: Tensor, index: Tensor) -> Tensor:
+    """Some of the last dimension, copied. Of columns that stand apart torch would copy everything first."""
+    if column.dim() == 1 or column.is_contiguous():
+        return column.index_select(-1, index)
+    return torch.stack([one.index_select(0, index) for one in column])

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from formulaic.transforms import TRANSFORMS
 from formulaic.utils.layered_mapping import LayeredMapping
 from formulaic.utils.stateful_transforms import stateful_eval
 
 from torchglm.design.categorical import is_categorical, mark_categorical
+from torchglm.design.request import has_rows
 from torchglm.design.response import cbind
 from torchglm.design.sources import Source
 from torchglm.design.terms import Factor
@@ -157,21 +157,17 @@ def caller_values(factors: Iterable[Factor], source: Source, caller: Mapping[str
     return values
 
 
-def _has_rows(value: Any, rows: int) -> bool:
-    return isinstance(value, np.ndarray | pd.Series | torch.Tensor) and value.ndim > 0 and len(value) == rows
-
-
 def _restricted(caller: Mapping[str, Any], data: DataColumns) -> Mapping[str, Any]:
     """The caller's variables, those with one value a row of the data cut to the rows in use."""
     if data.rows is None:
         return caller
     keep, n = data.rows, data.source.rows
-    return {name: value[keep] if _has_rows(value, n) else value for name, value in caller.items()}
+    return {name: value[keep] if has_rows(value, n) else value for name, value in caller.items()}
 
 
 def kept_values(caller: Mapping[str, Any], rows: int) -> dict[str, Any]:
     """The caller's variables as a fit keeps them for new data: none that had one value a row."""
-    return {name: Unavailable(name) if rows > 1 and _has_rows(value, rows) else value for name, value in caller.items()}
+    return {name: Unavailable(name) if rows > 1 and has_rows(value, rows) else value for name, value in caller.items()}
 
 
 def _refuse_unavailable(factor: Factor, data: DataColumns, caller: Mapping[str, Any]) -> None:

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from torchglm.design.environment import DataColumns, evaluate
-from torchglm.design.numbers import as_tensor
+from torchglm.design.numbers import as_tensor, row_label
+from torchglm.design.request import Request
 from torchglm.design.sources import Source, as_series
-from torchglm.design.terms import Factor
-from torchglm.design.weights import KINDS
+from torchglm.design.terms import Factor, Parsed
+from torchglm.design.weights import KINDS, first_bad_weight
 from torchglm.errors import DataError, OptionError, WeightError
 
 
@@ -74,3 +75,30 @@ def aligned(role: str, given: Any, source: Source) -> Any:
     if not given.index.is_unique or set(given.index) != set(source.index):
         raise DataError(f"{role}= is a Series whose index is not that of the data. Align it, or give .to_numpy().")
     return given.reindex(source.index)
+
+
+def refuse_bad_weights(extra: Extra, values: Tensor, index: pd.Index) -> None:
+    """Nothing, where no weight is negative or infinite.
+
+    Raises: WeightError naming the first that is.
+    """
+    bad = first_bad_weight(values)
+    if bad is not None:
+        raise WeightError(
+            f"{extra.role}={extra.label} is {float(values[bad])} in row {row_label(index, bad)}. Weights are >= 0."
+        )
+
+
+def read_extras(parsed: Parsed, source: Source, request: Request) -> list[Extra]:
+    """Offsets, exposure and weights of a formula and of the arguments beside it.
+
+    Raises: OptionError for weights of two meanings; what `read_extra` raises.
+    """
+    given = {name: getattr(request, name) for name in KINDS}
+    if sum(value is not None for value in given.values()) > 1:
+        both = " and ".join(f"{name}=" for name, value in given.items() if value is not None)
+        raise OptionError(f"{both} contradict each other: a weight has one meaning. See docs/weights.md.")
+    extras = [Extra("offset", factor) for factor in parsed.offsets]
+    extras.extend(read_extra(role, getattr(request, role), source) for role in ("offset", "exposure"))  # type: ignore[arg-type]
+    extras.extend(read_extra(role, value, source) for role, value in given.items())  # type: ignore[arg-type]
+    return [extra for extra in extras if extra is not None]

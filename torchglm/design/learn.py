@@ -88,15 +88,22 @@ def learn(
     missing: Tensor | None = None
     index = source.index if rows is None else source.index[rows]
     for factor in parsed.factors:
-        result = _learn_factor(factor, data, caller, state, contrasts, count)
+        result = learn_value(factor, evaluate(factor, data, caller, state), contrasts, count)
         learned[factor.text], values[factor.text] = result.learned, result.values
         if not _is_seen(factor, data):
             missing = _either([missing, _is_missing(factor.text, result.learned, result.values, index)])
-    _refuse_unknown_contrasts(contrasts, learned)
-    schema = Schema(parsed, learned, state, kept_values(caller, source.rows))
+    return checked_schema(Schema(parsed, learned, state, kept_values(caller, source.rows)), contrasts), values, missing
+
+
+def checked_schema(schema: Schema, contrasts: Mapping[str, Any]) -> Schema:
+    """The schema.
+
+    Raises: FormulaError for contrasts of what is no factor, and for columns of one name; LevelError for one level.
+    """
+    _refuse_unknown_contrasts(contrasts, schema.factors)
     _refuse_repeated_names(schema)
     _refuse_constant_factors(schema)
-    return schema, values, missing
+    return schema
 
 
 def _refuse_constant_factors(schema: Schema) -> None:
@@ -153,15 +160,11 @@ def _same_columns(factor: Factor, known: Learned, values: Values) -> None:
         )
 
 
-def _learn_factor(
-    factor: Factor,
-    data: DataColumns,
-    caller: Mapping[str, Any],
-    state: dict[str, Any],
-    contrasts: Mapping[str, Any],
-    count: int,
-) -> Evaluated:
-    value = evaluate(factor, data, caller, state)
+def learn_value(factor: Factor, value: Any, contrasts: Mapping[str, Any], count: int) -> Evaluated:
+    """What a factor's value over `count` rows says of the factor, and its columns.
+
+    Raises: LevelError where there is no level; FormulaError, DataError for what is no column.
+    """
     if is_categorical(value):
         marked = value if isinstance(value, Marked) else Marked(value)
         inner = _full_length(factor.text, marked.values, count)
@@ -207,6 +210,14 @@ def _full_length(name: str, values: Any, count: int) -> Any:
     if length != count:
         raise FormulaError(f"{name!r} gives {length if length is not None else 'a single'} value(s) for {count} rows.")
     return values
+
+
+def columns_of(factor: Factor, value: Any, count: int) -> Values:
+    """The columns of a numeric factor's value, (count,) each.
+
+    Raises: FormulaError, DataError for what is no column.
+    """
+    return _numeric(factor, value, count)[1]
 
 
 def _numeric(factor: Factor, value: Any, count: int) -> tuple[Numeric, Values]:

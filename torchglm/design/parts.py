@@ -16,6 +16,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from torchglm.numerics.segments import Segments
+
 Product = tuple[Tensor, ...]  # columns of one length whose elementwise product is meant
 
 
@@ -119,9 +121,13 @@ class Coded:
     def rows(self, start: int, stop: int) -> CodedRows:
         """The stretch start..stop."""
         codes = self.codes[start:stop].to(torch.int64)
-        return CodedRows(
-            codes, self.coding.cells, rows_product([v[start:stop] for v in self.values]) if self.values else None
-        )
+        values = rows_product([v[start:stop] for v in self.values]) if self.values else None
+        return CodedRows(codes, self.coding.cells, values, None if codes.device.type == "cpu" else (self, start))
+
+    @cached_property
+    def sorted(self) -> dict[tuple[int, int, int], tuple[Tensor | None, Segments]]:
+        """The rows of stretches that were summed over, sorted: by (start, rows, id of the codes crossed with)."""
+        return {}
 
 
 def jointly(first: Coded, second: Coded) -> Coded:
@@ -137,6 +143,7 @@ class CodedRows:
     codes: Tensor  # (rows,) int64
     cells: int
     values: Tensor | None  # (rows,) float64
+    place: tuple[Coded, int] | None = None  # whose rows, from which on, where they are kept sorted: on a GPU
 
     def matvec(self, cell_values: Tensor) -> Tensor:
         """out[i] = values[i] * cell_values[codes[i]]."""
@@ -145,7 +152,10 @@ class CodedRows:
 
     def rmatvec(self, v: Tensor) -> Tensor:
         """out[c] = sum_i [codes[i] == c] values[i] v[i]."""
-        return torch.bincount(self.codes, v if self.values is None else v * self.values, self.cells)
+        v = v if self.values is None else v * self.values
+        if self.place is None:
+            return torch.bincount(self.codes, v, self.cells)
+        return self._segments(None).sums(v)
 
     def diagonal(self, w: Tensor, other: CodedRows) -> Tensor:
         """out[c] = sum_i [codes[i] == c] values[i] w[i] other.values[i], for a part with the same codes."""
@@ -155,19 +165,37 @@ class CodedRows:
         """out[c, d] = sum_i [codes[i] == c] [other.codes[i] == d] values[i] other.values[i] w[i]."""
         for values in (self.values, other.values):
             w = w if values is None else w * values
+        if self.place is None:
+            return torch.bincount(self._crossed(other), w, self.cells * other.cells).view(self.cells, other.cells)
+        return self._segments(other).sums(w).view(self.cells, other.cells)
+
+    def _crossed(self, other: CodedRows) -> Tensor:
         crossed = self.codes * other.cells
         crossed += other.codes
-        return torch.bincount(crossed, w, self.cells * other.cells).view(self.cells, other.cells)
+        return crossed
+
+    def _segments(self, other: CodedRows | None) -> Segments:
+        """The rows sorted by cell, or by the cells of the table with another part; sorted once a stretch."""
+        assert self.place is not None
+        part, start = self.place
+        theirs = None if other is None or other.place is None else other.place[0].codes
+        if other is not None and theirs is None:
+            return Segments.of(self._crossed(other), self.cells * other.cells)
+        key = (start, len(self.codes), id(theirs))
+        if key not in part.sorted:  # the codes are kept beside, so that no other tensor gets their id
+            codes, cells = (self.codes, 1) if other is None else (self._crossed(other), other.cells)
+            part.sorted[key] = (theirs, Segments.of(codes, self.cells * cells))
+        return part.sorted[key][1]
 
     def lookup(self, table: Tensor, other: CodedRows) -> Tensor:
         """out[i] = values[i] * other.values[i] * table[codes[i], other.codes[i]]."""
-        out = table.reshape(-1).index_select(0, self.codes * other.cells + other.codes)
+        out = table.reshape(-1).index_select(0, self._crossed(other))
         for values in (self.values, other.values):
             out = out if values is None else out.mul_(values)
         return out
 
     def cross(self, weighted: Tensor) -> Tensor:
-        """out[j, c] = sum_i weighted[j, i] [codes[i] == c] values[i]; one bincount a numeric column."""
+        """out[j, c] = sum_i weighted[j, i] [codes[i] == c] values[i]; one sum a numeric column."""
         return torch.stack([self.rmatvec(row) for row in weighted])
 
 

@@ -9,16 +9,23 @@ from typing import Any
 import numpy as np
 
 from torchglm.design.prepare import Prepared, Request, prepare
+from torchglm.design.request import check_request
 from torchglm.design.sources import Source
+from torchglm.design.streams.prepare import prepare_stream
+from torchglm.design.streams.stream import StreamedSource
 from torchglm.design.terms import Parsed
 from torchglm.errors import DataError
 
 
 @dataclass(frozen=True)
 class Together:
-    """One Prepared a formula, all over the same rows. The first has the offset= and exposure= of the call."""
+    """One Prepared a formula, all over the same rows. The first has the offset= and exposure= of the call.
+
+    request  as it was given; those of the parts have the rows that are complete in all as their subset
+    """
 
     parts: tuple[Prepared, ...]
+    request: Request
 
 
 def prepare_many(formulas: Sequence[Parsed], source: Source, request: Request, caller: Mapping[str, Any]) -> Together:
@@ -27,6 +34,10 @@ def prepare_many(formulas: Sequence[Parsed], source: Source, request: Request, c
     Rows are dropped together, before transforms learn: what one formula misses, all leave out.
     Raises: what `prepare` raises.
     """
+    if isinstance(source, StreamedSource):
+        for parsed in formulas:
+            check_request(parsed, request)
+        return Together(prepare_stream(formulas, source, request, caller), request)
     asked = None
     plain = replace(request, offset=None, exposure=None)
     while True:
@@ -46,7 +57,7 @@ def prepare_many(formulas: Sequence[Parsed], source: Source, request: Request, c
         first = prepare(formulas[0], source, request, caller)
         wanted = int(_used(first, source).sum()) + first.missing
         parts = tuple(replace(part, missing=wanted - int(common.sum())) for part in parts)
-    return Together(parts)
+    return Together(parts, request)
 
 
 def _used(prepared: Prepared, source: Source) -> np.ndarray:

@@ -96,9 +96,14 @@ class Schema:
         fields = [self._fields(name, reduced) for name, reduced in reversed(piece)]
         return [":".join(reversed(choice)) for choice in itertools.product(*fields)]
 
-    def columns(self, values: Mapping[str, Values], rows: int, *, center: bool = False) -> Columns:
-        """The columns of the rows whose factors have these values; `center` chooses centres by looking at them."""
-        return _Builder(self, values, rows).build(center)
+    def columns(
+        self, values: Mapping[str, Values], rows: int, *, center: bool = False, among: int | None = None
+    ) -> Columns:
+        """The columns of the rows whose factors have these values; `center` chooses centres by looking at them.
+
+        `among` says how many rows there are in all, where these are a piece of them.
+        """
+        return _Builder(self, values, rows, rows if among is None else among).build(center)
 
 
 def scale_of(term: Term) -> float:
@@ -113,8 +118,8 @@ def scale_of(term: Term) -> float:
 class _Builder:
     """Gathers the parts of a schema's columns, term by term."""
 
-    def __init__(self, schema: Schema, values: Mapping[str, Values], rows: int):
-        self.schema, self.values, self.rows = schema, values, rows
+    def __init__(self, schema: Schema, values: Mapping[str, Values], rows: int, among: int):
+        self.schema, self.values, self.rows, self.among = schema, values, rows, among
         self.constant: int | None = None
         self.products: list[tuple[Product, int]] = []
         self.coded: list[tuple[Coded, Tensor]] = []
@@ -127,7 +132,7 @@ class _Builder:
             for piece in parts:
                 self._add(piece, scale_of(term))
         self.coded.sort(key=lambda c: c[0].coding.width if c[0].coding.index is not None else -1)
-        if self.rows >= MANY_ROWS:
+        if self.among >= MANY_ROWS:
             self._join_small_factors()
         places = [] if self.constant is None else [torch.tensor([self.constant])]
         places.append(torch.tensor([place for _, place in self.products], dtype=torch.int64))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,14 @@ import torch
 from torchglm.design.numbers import as_tensor, settled
 from torchglm.errors import DataError, UnknownNameError, did_you_mean
 
-KINDS = "a pandas or polars DataFrame, a pyarrow Table, a dict of arrays or tensors, or the path of a Parquet file"
+if TYPE_CHECKING:
+    from torchglm.design.streams.stream import Room
+
+KINDS = (
+    "a pandas or polars DataFrame, a pyarrow Table, a dict of arrays or tensors, or what is read piece by piece: "
+    "paths of Parquet files, a pyarrow dataset, a DuckDB relation, a polars LazyFrame, or a function that returns an "
+    "iterable of frames"
+)
 
 
 PLAIN = tuple(map(np.dtype, ("float64", "float32", "int64", "int32", "bool")))  # nothing to settle about them
@@ -42,13 +49,20 @@ class Source:
 
         Raises: UnknownNameError, DataError where two columns have that name.
         """
+        self.refuse_unknown(name)
+        if name not in self._columns:
+            self._columns[name] = as_series(self.table[name], name, self.index, self.keeps_order)
+        return self._columns[name]
+
+    def refuse_unknown(self, name: str) -> None:
+        """Nothing, where there is one column of that name.
+
+        Raises: UnknownNameError, DataError where two columns have that name.
+        """
         if name not in self._counts:
             raise UnknownNameError(f"The data have no column {name!r}. {did_you_mean(name, self.names)}")
         if self._counts[name] > 1:
             raise DataError(f"The data have {self._counts[name]} columns named {name!r}. Rename them.")
-        if name not in self._columns:
-            self._columns[name] = as_series(self.table[name], name, self.index, self.keeps_order)
-        return self._columns[name]
 
     def __contains__(self, name: str) -> bool:
         return name in self._counts
@@ -65,31 +79,39 @@ class Source:
         return {}
 
 
-def open_source(data: Any) -> Source:
-    """The table that `data` is.
+def open_source(data: Any, room: Room | None = None) -> Source:
+    """The table that `data` is. What need not fit in memory becomes a stream, which uses as much as `room` allows.
 
+    Without `room`, Parquet files that are small are read at once.
     Raises: DataError where it is none, or where its columns have different lengths.
     """
+    if isinstance(data, Source):
+        return data
     if isinstance(data, pd.DataFrame):
         return Source(tuple(map(str, data.columns)), len(data), data.index, _named(data))
-    if isinstance(data, (str, Path)):
-        return _read(Path(data))
     if isinstance(data, Mapping):
         return _from_mapping(data)
     module = _library(data)
     if module == "polars":
         import polars
 
-        frame: Any = data.collect() if isinstance(data, polars.LazyFrame) else data
-        if isinstance(frame, polars.DataFrame):
-            return Source(tuple(frame.columns), frame.height, pd.RangeIndex(frame.height), frame)
+        if isinstance(data, polars.DataFrame):
+            return Source(tuple(data.columns), data.height, pd.RangeIndex(data.height), data)
     elif module == "pyarrow":
         import pyarrow
 
         if isinstance(data, pyarrow.Table | pyarrow.RecordBatch):
             from_pandas = data.schema.pandas_metadata is not None
             return Source(tuple(data.schema.names), data.num_rows, pd.RangeIndex(data.num_rows), data, from_pandas)
-    raise DataError(f"data must be {KINDS}; got {type(data).__name__}.")
+    from torchglm.design.streams.open import is_small, open_stream, room_of
+
+    small = None if room is not None else is_small(data, room_of())
+    if small is not None:
+        return _read(small)
+    stream = open_stream(data, room or room_of())
+    if stream is None:
+        raise DataError(f"data must be {KINDS}; got {type(data).__name__}.")
+    return stream
 
 
 def _library(values: Any) -> str:
@@ -108,10 +130,6 @@ def _named(data: pd.DataFrame) -> Any:
 
 
 def _read(path: Path) -> Source:
-    if path.suffix.lower() not in (".parquet", ".pq"):
-        raise DataError(f"data must be {KINDS}; got the path {str(path)!r}. Read it into a frame first.")
-    if not path.exists():
-        raise DataError(f"There is no file {str(path)!r}.")
     try:
         return open_source(pd.read_parquet(path))
     except (ValueError, OSError) as error:

@@ -14,6 +14,8 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
+from torchglm.errors import WeightError
+
 
 @dataclass(frozen=True)
 class Weights(ABC):
@@ -73,3 +75,22 @@ def first_bad_weight(values: Tensor) -> int | None:
     """The first row whose weight is negative or infinite."""
     bad = (values < 0) | torch.isinf(values)
     return int(torch.nonzero(bad)[0]) if bool(bad.any()) else None
+
+
+def frequency_of_trials(label: str) -> WeightError:
+    """The error of frequency weights beside trials."""
+    return WeightError(
+        f"freq_weights={label} cannot repeat the rows of cbind(successes, failures): a row of trials that is "
+        "repeated is not a row of more trials, and n counts rows. Write the rows out, as "
+        f"data.loc[data.index.repeat(data[{label!r}])], or count 0/1 responses."
+    )
+
+
+def no_trials() -> WeightError:
+    """The error of a binomial response without any trial."""
+    return WeightError("cbind(successes, failures) has no trial: both are zero in every row.")
+
+
+def all_zero(role: str, label: str) -> WeightError:
+    """The error of weights that are all zero."""
+    return WeightError(f"{role}={label} is zero in every row.")

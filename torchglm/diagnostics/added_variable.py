@@ -73,7 +73,7 @@ def _read(estimate: Estimate, variable: Any) -> Tensor:
     if prepared.zero_weight:
         assert prepared.whole.weight is not None
         values = values[(prepared.whole.weight > 0).cpu()]
-    return values.to(prepared.design.y.device)
+    return values.to(prepared.design.device)
 
 
 def _of_submodel(estimate: Estimate, place: int) -> tuple[Tensor, Tensor]:

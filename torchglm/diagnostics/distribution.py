@@ -39,8 +39,7 @@ def simulate(estimate: Estimate, phi: float, n: int, seed: int) -> pd.DataFrame:
     Raises: OptionError for a family that cannot be sampled, for an `n` that is no positive whole number, and a seed.
     Source: stats::simulate, with torch's random numbers.
     """
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise OptionError(f"n= is a positive whole number; got {n!r}.")
+    check_sets(n)
     mu = fitted(estimate).cpu()
     w = row_weights(estimate)
     kept = torch.isfinite(mu) & (w > 0)
@@ -48,5 +47,18 @@ def simulate(estimate: Estimate, phi: float, n: int, seed: int) -> pd.DataFrame:
     drawn = np.full((len(mu), n), np.nan)
     for column in range(n):
         drawn[kept.numpy(), column] = estimate.family.sample(mu[kept], phi, generator, w[kept]).numpy()
-    names = [f"sim_{k + 1}" for k in range(n)]
-    return pd.DataFrame(drawn, index=estimate.prepared.index, columns=names)
+    return pd.DataFrame(drawn, index=estimate.prepared.index, columns=names_of(n))
+
+
+def check_sets(n: object) -> None:
+    """Nothing, for a number of sets.
+
+    Raises: OptionError.
+    """
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise OptionError(f"n= is a positive whole number; got {n!r}.")
+
+
+def names_of(n: int) -> list[str]:
+    """Of n sets of responses."""
+    return [f"sim_{k + 1}" for k in range(n)]

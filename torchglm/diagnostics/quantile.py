@@ -24,13 +24,15 @@ def quantile_residuals(estimate: Estimate, phi: float, seed: int) -> Tensor:
 
     Raises: OptionError for a family that is no distribution, for precision weights of a count, and on phi = 0.
     """
-    from scipy import special
-
     law, name = fitted_distribution(estimate, phi), estimate.family.name
     y = rows_of(estimate, lambda model, block, z, w: block.y).cpu().numpy()
     if name == "binomial":
         y = np.round(row_weights(estimate).numpy() * y)
     at = law.cdf(y)
     below = law.cdf(y - 1.0) if name in WHOLE else at
-    drawn = below + np.random.default_rng(check_seed(seed)).random(len(y)) * (at - below)
-    return torch.from_numpy(special.ndtri(drawn))
+    return torch.special.ndtri(torch.from_numpy(drawn_between(below, at, seed)))
+
+
+def drawn_between(below: np.ndarray, at: np.ndarray, seed: int) -> np.ndarray:
+    """(rows,) a number drawn evenly between each two. The same seed gives the same numbers."""
+    return below + np.random.default_rng(check_seed(seed)).random(len(at)) * (at - below)

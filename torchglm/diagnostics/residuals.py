@@ -75,13 +75,18 @@ def linear_predictor(estimate: Estimate) -> Tensor:
 
 def rows_of(estimate: Estimate, value: RowResidual) -> Tensor:
     """One value a row of the data."""
+    model = MeanModel(estimate.family)
+
+    def of_block(block: Block, z: Tensor) -> Tensor:
+        w = torch.ones_like(block.y) if block.weight is None else block.weight
+        return value(model, block, z, w)
+
+    return each_row(estimate, of_block)
+
+
+def each_row(estimate: Estimate, value: Callable[[Block, Tensor], Tensor]) -> Tensor:
+    """(rows of the data, ...) what `value` gives for blocks and their predictors z (rows, q), NaN where dropped."""
     estimate.refuse_changed_data()
     objective = estimate.objective.on(estimate.prepared.whole)
     raw = objective.raw(estimate.solution.theta)
-    model = MeanModel(estimate.family)
-
-    def of_block(block: Block) -> Tensor:
-        w = torch.ones_like(block.y) if block.weight is None else block.weight
-        return value(model, block, objective.predictors(block, raw), w)
-
-    return estimate.rows(objective.design.map(of_block))
+    return estimate.rows(objective.design.map(lambda block: value(block, objective.predictors(block, raw))))

@@ -168,10 +168,11 @@ def recession(estimate: Estimate) -> Tensor | None:
         ended = (terms.curvature[:, 0, 0] < DECIDED) & (side != 0)
         free = torch.where(ended, 0.0, 1.0).to(torch.float64)
         if bool(ended.any()):
-            rows.append((block.columns[0].model_matrix()[ended], side[ended]))
+            rows.append((block.columns[0].model_matrix()[ended].cpu(), side[ended].cpu()))
         return Sums(block.columns[0].gram(free, block.scratch[0]))
 
     gram = assemble(estimate.layout.columns[0], objective.design.sum(row_sums))
+    rows = [(x.to(gram.device), side.to(gram.device)) for x, side in objective.design.everywhere(rows)]
     if not rows:
         return None
     scale = gram.diagonal() + torch.cat([x for x, _ in rows]).square().sum(0)

@@ -19,7 +19,7 @@ from torchglm.families.link import Tails, UnitLink
 from torchglm.families.predictor_rows import curvature_of, gradient_of
 from torchglm.families.resolved import Resolved, resolve_unit_link
 from torchglm.numerics.gamma import digamma_excess, trigamma_excess
-from torchglm.numerics.special import kl_div, poisson_peak, standard_gamma
+from torchglm.numerics.special import betainc, kl_div, poisson_peak, standard_gamma
 
 
 class _Shapes(NamedTuple):
@@ -74,9 +74,15 @@ class Beta(Likelihood):
     def mean(self, z: Tensor) -> Tensor:
         return self.link.inverse(z[:, 0])
 
+    def variance(self, z: Tensor) -> Tensor:
+        return self.mean(z) * self.link.complement(z[:, 0]) / (1.0 + torch.exp(z[:, 1]))
+
+    def cdf(self, y: Tensor, z: Tensor) -> Tensor:
+        shapes = _shapes(self.link.log_inverse(z[:, 0]), self.link.log_complement(z[:, 0]), z[:, 1])
+        return betainc(shapes.a, shapes.b, y)
+
     def predictions(self, z: Tensor) -> dict[str, Tensor]:
-        mu, phi = self.mean(z), torch.exp(z[:, 1])
-        return {"mean": mu, "precision": phi, "variance": mu * self.link.complement(z[:, 0]) / (1.0 + phi)}
+        return {"mean": self.mean(z), "precision": torch.exp(z[:, 1]), "variance": self.variance(z)}
 
     def check_response(self, y: Tensor) -> Tensor:
         return (y > 0.0) & (y < 1.0)

@@ -16,6 +16,7 @@ from torchglm.families.links import Log, resolve_link
 from torchglm.families.predictor_rows import curvature_of, gradient_of
 from torchglm.families.resolved import Resolved
 from torchglm.numerics.registry import Registry
+from torchglm.numerics.special import log_factorial
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class CountModel(Likelihood):
 
     name: ClassVar[str] = ""
     support: ClassVar[str] = "a whole number from 0 on"
+    is_discrete: ClassVar[bool] = True
 
     link: Resolved[Link] = Resolved("log", resolve_link)
 
@@ -47,10 +49,6 @@ class CountModel(Likelihood):
     @abstractmethod
     def log_zero(self, z: Tensor) -> Tensor:
         """log(-log P(0)) of each row; it keeps its digits where P(0) rounds to 1."""
-
-    @abstractmethod
-    def sample(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """One response a row."""
 
     @abstractmethod
     def start_at(self, mean: Tensor, variance: Tensor) -> Tensor:
@@ -136,16 +134,19 @@ class PoissonCount(CountModel, name="poisson"):
 
     def nll(self, y: Tensor, z: Tensor) -> Tensor:
         m = log_mean(self.link, z.select(1, 0), derivatives=False)
-        return m.inside(torch.exp(m.value) - y * m.value + torch.lgamma(y + 1.0))
+        return m.inside(torch.exp(m.value) - y * m.value + log_factorial(y))
 
     def slope(self, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        terms = self.expand(y, z)
-        return terms.nll, terms.gradient
+        m = log_mean(self.link, z.select(1, 0), derivatives=True)
+        mu = torch.exp(m.value)
+        nll = torch.addcmul(mu, y, m.value, value=-1.0).add_(log_factorial(y))
+        gradient = mu.sub_(y)
+        return m.inside(nll), (gradient if m.slope is None else gradient.mul_(m.slope))[:, None]
 
     def expand(self, y: Tensor, z: Tensor, *, information: Information = "expected") -> RowTerms:
         m = log_mean(self.link, z.select(1, 0), derivatives=True)
         mu = torch.exp(m.value)
-        nll = torch.addcmul(mu, y, m.value, value=-1.0).add_(torch.lgamma(y + 1.0))
+        nll = torch.addcmul(mu, y, m.value, value=-1.0).add_(log_factorial(y))
         return m.terms(RowTerms(nll, (mu - y)[:, None], mu[:, None, None]), information)
 
     def zero(self, z: Tensor) -> RowTerms:
@@ -157,6 +158,13 @@ class PoissonCount(CountModel, name="poisson"):
     def log_zero(self, z: Tensor) -> Tensor:
         m = log_mean(self.link, z.select(1, 0), derivatives=False)
         return m.inside(m.value)
+
+    def variance(self, z: Tensor) -> Tensor:
+        return self.mean(z)
+
+    def cdf(self, y: Tensor, z: Tensor) -> Tensor:
+        known = torch.special.gammaincc(y.clamp(min=0.0) + 1.0, self.mean(z))
+        return torch.where(y < 0.0, 0.0, known)
 
     def sample(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return torch.poisson(self.mean(z), generator=generator)

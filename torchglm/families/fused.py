@@ -118,6 +118,13 @@ def poisson_log(family: Poisson, y: Tensor, eta: Tensor, order: Order) -> Rows:
     return Rows(nll, mu - y, mu if order > Order.SLOPE else None)
 
 
+@fused_step(Poisson, Log)
+def poisson_log_step(y: Tensor, eta: Tensor) -> tuple[Tensor, Tensor]:
+    """mu - y and mu."""
+    mu = torch.exp(eta)
+    return mu - y, mu
+
+
 @fused(Gamma, Log)
 def gamma_log(family: Gamma, y: Tensor, eta: Tensor, order: Order) -> Rows:
     """y exp(-eta) + eta."""

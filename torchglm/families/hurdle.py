@@ -27,6 +27,7 @@ class Hurdle(Likelihood):
     """
 
     support: ClassVar[str] = "a whole number from 0 on"
+    is_discrete: ClassVar[bool] = True
 
     count: Resolved[CountModel] = Resolved("poisson", resolve_count)
     zero_link: Resolved[UnitLink] = Resolved("logit", resolve_unit_link)
@@ -78,6 +79,15 @@ class Hurdle(Likelihood):
 
     def mean(self, z: Tensor) -> Tensor:
         return self.zero_link.inverse(z[:, 1]) * self.positive.mean(count_part(z))
+
+    def variance(self, z: Tensor) -> Tensor:
+        counts, rest = count_part(z), self.zero_link.complement(z[:, 1])
+        mu = self.positive.mean(counts)
+        return self.zero_link.inverse(z[:, 1]) * (self.positive.variance(counts) + rest * mu * mu)
+
+    def cdf(self, y: Tensor, z: Tensor) -> Tensor:
+        counted = self.zero_link.inverse(z[:, 1]) * self.positive.cdf(y, count_part(z))
+        return torch.where(y < 0.0, 0.0, self.zero_link.complement(z[:, 1]) + counted)
 
     def predictions(self, z: Tensor) -> dict[str, Tensor]:
         counts = count_part(z)

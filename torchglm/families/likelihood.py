@@ -8,6 +8,8 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from torchglm.errors import OptionError
+
 Information = Literal["expected", "observed"]
 
 
@@ -32,6 +34,7 @@ class Likelihood(ABC):
 
     predictors: tuple[str, ...]
     support: ClassVar[str] = "finite"
+    is_discrete: ClassVar[bool] = False  # whether the responses are whole numbers
 
     @property
     def has_dispersion(self) -> bool:
@@ -55,6 +58,34 @@ class Likelihood(ABC):
     @abstractmethod
     def mean(self, z: Tensor) -> Tensor:
         """The mean response of each row; of classes, the probability of each: (rows, classes)."""
+
+    def variance(self, z: Tensor) -> Tensor:
+        """The variance of the response of each row.
+
+        Raises: OptionError where there is none.
+        """
+        raise OptionError(f"The likelihood {type(self).__name__} has no variance of the response.")
+
+    def cdf(self, y: Tensor, z: Tensor) -> Tensor:
+        """P(Y <= y) of each row.
+
+        Raises: OptionError where the responses have no order, or the likelihood does not know it.
+        """
+        raise OptionError(f"The likelihood {type(self).__name__} has no distribution function.")
+
+    def below(self, y: Tensor, z: Tensor) -> Tensor:
+        """P(Y < y) of each row.
+
+        Raises: as `cdf`.
+        """
+        return self.cdf(y - 1.0, z) if self.is_discrete else self.cdf(y, z)
+
+    def sample(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """One response a row, drawn at random.
+
+        Raises: OptionError where the likelihood cannot be drawn from.
+        """
+        raise OptionError(f"The likelihood {type(self).__name__} cannot be drawn from.")
 
     def predictions(self, z: Tensor) -> dict[str, Tensor]:
         """What can be predicted from the linear predictors, by name; the first is what is usually meant.

@@ -22,16 +22,35 @@ from torchglm.numerics.special import HALF_LOG_2PI, poisson_peak
 
 
 class Normaliser(NamedTuple):
-    """What nll has beside deviance / (2 phi), as functions of y and s = log phi, and the expected bend of nll in s."""
+    """What nll has beside deviance / (2 phi), as functions of y and s = log phi, and the expected bend of nll in s.
+
+    cdf  P(Y <= y), of y, mu and phi
+    """
 
     value: Callable[[Tensor, Tensor], Tensor]
     slope: Callable[[Tensor], Tensor]
     bend: Callable[[Tensor], Tensor]
     expected: Callable[[Tensor], Tensor]
+    cdf: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def _half(s: Tensor) -> Tensor:
     return torch.full_like(s, 0.5)
+
+
+def _gaussian_cdf(y: Tensor, mu: Tensor, phi: Tensor) -> Tensor:
+    return torch.special.ndtr((y - mu) / phi.sqrt())
+
+
+def _gamma_cdf(y: Tensor, mu: Tensor, phi: Tensor) -> Tensor:
+    return torch.special.gammainc(1.0 / phi, y / (phi * mu))
+
+
+def _inverse_gaussian_cdf(y: Tensor, mu: Tensor, phi: Tensor) -> Tensor:
+    # The second term is exp(2 / (phi mu)) Phi(...), and exp(710) overflows.
+    root = (phi * y).rsqrt()
+    upper = torch.exp(2.0 / (phi * mu) + torch.special.log_ndtr(-root * (y / mu + 1.0)))
+    return torch.special.ndtr(root * (y / mu - 1.0)) + upper
 
 
 def _gamma_bend(s: Tensor) -> Tensor:
@@ -40,15 +59,20 @@ def _gamma_bend(s: Tensor) -> Tensor:
 
 
 NORMALISERS: dict[type[Family], Normaliser] = {
-    Gaussian: Normaliser(lambda y, s: HALF_LOG_2PI + 0.5 * s, _half, torch.zeros_like, _half),
+    Gaussian: Normaliser(lambda y, s: HALF_LOG_2PI + 0.5 * s, _half, torch.zeros_like, _half, _gaussian_cdf),
     InverseGaussian: Normaliser(
-        lambda y, s: HALF_LOG_2PI + 0.5 * s + 1.5 * torch.log(y), _half, torch.zeros_like, _half
+        lambda y, s: HALF_LOG_2PI + 0.5 * s + 1.5 * torch.log(y),
+        _half,
+        torch.zeros_like,
+        _half,
+        _inverse_gaussian_cdf,
     ),
     Gamma: Normaliser(
         lambda y, s: s + torch.log(y) - poisson_peak(torch.exp(-s)),
         lambda s: -digamma_excess(torch.exp(-s)),
         _gamma_bend,
         lambda s: trigamma_excess(torch.exp(-s)),
+        _gamma_cdf,
     ),
 }
 
@@ -119,9 +143,14 @@ class MeanDispersion(Likelihood):
     def mean(self, z: Tensor) -> Tensor:
         return self._mean_model.mean(z)
 
+    def variance(self, z: Tensor) -> Tensor:
+        return torch.exp(z[:, 1]) * self.family.variance(self.mean(z))
+
+    def cdf(self, y: Tensor, z: Tensor) -> Tensor:
+        return self._normaliser.cdf(y, self.mean(z), torch.exp(z[:, 1]))
+
     def predictions(self, z: Tensor) -> dict[str, Tensor]:
-        mu, phi = self.mean(z), torch.exp(z[:, 1])
-        return {"mean": mu, "dispersion": phi, "variance": phi * self.family.variance(mu)}
+        return {"mean": self.mean(z), "dispersion": torch.exp(z[:, 1]), "variance": self.variance(z)}
 
     def check_response(self, y: Tensor) -> Tensor:
         return self.family.check_response(y)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -15,12 +16,15 @@ from torchglm.families.predictor_rows import curvature_of
 
 
 class _Softmax(NamedTuple):
-    """Everything is classes first: (K, rows), and (rows,)."""
+    """nll (rows,), its derivatives in all K logits (K, rows), and the probability and place of each row's own class.
+
+    Shapes: probability, own (1, rows).
+    """
 
     nll: Tensor
+    gradient: Tensor
     probability: Tensor
-    complement: Tensor  # 1 - p, exact where p rounds to 1
-    own: Tensor  # (1, rows) the class of each row
+    own: Tensor
 
 
 @dataclass(frozen=True)
@@ -60,14 +64,17 @@ class Multinomial(Likelihood):
 
     def slope(self, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         at = _softmax(y, z)
-        return at.nll, _gradient(at)
+        return at.nll, at.gradient[1:].T
 
     def expand(self, y: Tensor, z: Tensor, *, information: Information = "expected") -> RowTerms:
         at = _softmax(y, z)
-        p, q = at.probability[1:], z.shape[1]
-        pairs = {(k, k): p[k] * at.complement[k + 1] for k in range(q)}
-        pairs |= {(k, l): p[k] * -p[l] for k in range(q) for l in range(k + 1, q)}
-        return RowTerms(at.nll, _gradient(at), curvature_of(pairs, q))
+        p, q = at.gradient.scatter(0, at.own, at.probability).unbind(0), z.shape[1]
+        # 1 - p is the sum of the others: where p rounds to 1 the difference has no digits.
+        before, after = list(accumulate(p)), list(accumulate(reversed(p)))[::-1]
+        others = [before[k - 1] + after[k + 1] if k < q else before[k - 1] for k in range(1, q + 1)]
+        pairs = {(k, k): p[k + 1] * others[k] for k in range(q)}
+        pairs |= {(k, l): (p[k + 1] * p[l + 1]).neg_() for k in range(q) for l in range(k + 1, q)}
+        return RowTerms(at.nll, at.gradient[1:].T, curvature_of(pairs, q))
 
     def mean(self, z: Tensor) -> Tensor:
         return torch.softmax(_logits(z), 0).T
@@ -75,6 +82,9 @@ class Multinomial(Likelihood):
     def predictions(self, z: Tensor) -> dict[str, Tensor]:
         probabilities = self.mean(z)
         return {"probabilities": probabilities, "class": _logits(z).argmax(0)}
+
+    def cdf(self, y: Tensor, z: Tensor) -> Tensor:
+        raise OptionError("The classes have no order, so that no probability is one of lower classes.")
 
     def check_response(self, y: Tensor) -> Tensor:
         return is_class(y, self.classes)
@@ -108,7 +118,8 @@ def sample_class(probabilities: Tensor, generator: torch.Generator | None) -> Te
 
 def _logits(z: Tensor) -> Tensor:
     """(K, rows)."""
-    return torch.cat([torch.zeros_like(z[:, :1]), z], dim=1).T.contiguous()
+    each = z.T  # one logit after the other: no transposition
+    return torch.cat([torch.zeros_like(each[:1]), each])
 
 
 def _codes(y: Tensor) -> Tensor:
@@ -117,16 +128,16 @@ def _codes(y: Tensor) -> Tensor:
 
 
 def _softmax(y: Tensor, z: Tensor) -> _Softmax:
-    logits, own = _logits(z), _codes(y)
-    peak, top = logits.max(0, keepdim=True)
-    p = torch.exp(logits - peak)
-    others = p.scatter(0, top, 0.0).sum(0, keepdim=True)
-    nll = (torch.log1p(others) + (peak - logits.gather(0, own)))[0]
-    p /= 1.0 + others
-    # Only the largest class can be above 1/2, so that only there 1 - p loses digits.
-    complement = (1.0 - p).scatter_(0, top, others / (1.0 + others))
-    return _Softmax(nll, p, complement, own)
-
-
-def _gradient(at: _Softmax) -> Tensor:
-    return at.probability.scatter(0, at.own, -at.complement.gather(0, at.own))[1:].T
+    own = _codes(y)
+    logits = _logits(z)
+    # Relative to the row's own class, and that left out of the sums: its nll e^-700 is not rounded to log(1) = 0.
+    logits -= logits.gather(0, own)
+    peak = logits.amax(0)
+    odds = logits.sub_(peak).exp_().scatter_(0, own, 0.0)
+    others = odds.sum(0)
+    excess = torch.expm1(-peak).add_(others)
+    share = 1.0 / (1.0 + excess)
+    gradient = odds.mul_(share)
+    gradient.scatter_(0, own, others.mul_(share).neg_()[None, :])
+    probability = torch.exp(-peak).mul_(share)[None, :]
+    return _Softmax(torch.log1p(excess).add_(peak), gradient, probability, own)

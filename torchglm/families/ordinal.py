@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +27,8 @@ class Ordinal(Likelihood):
     The predictors are eta and the K - 1 cuts; with `scale` also a log scale s, for F((cut - eta) / e^s). A cut with
     columns of its own is a nominal effect. Signs and links are those of MASS::polr and ordinal::clm.
     """
+
+    is_discrete: ClassVar[bool] = True
 
     levels: int
     link: Resolved[UnitLink] = Resolved("logit", resolve_unit_link)
@@ -68,8 +71,9 @@ class Ordinal(Likelihood):
     def mean(self, z: Tensor) -> Tensor:
         each = []
         for k in range(self.levels):
-            level = torch.full((len(z),), k, dtype=torch.int64, device=z.device)
-            each.append(torch.exp(-interval_nll(self.link, self._ends(level, z))))
+            has_a, has_b = (torch.full_like(z[:, 0], has, dtype=torch.bool) for has in (k < self.levels - 1, k > 0))
+            upper, lower = z[:, min(k, self.levels - 2) + 1], z[:, max(k, 1)]
+            each.append(torch.exp(-interval_nll(self.link, self._between(upper, lower, z, has_a, has_b))))
         return torch.stack(each).T
 
     def predictions(self, z: Tensor) -> dict[str, Tensor]:
@@ -81,6 +85,12 @@ class Ordinal(Likelihood):
             "cumulative": self.link.inverse(cuts),
             "eta": z[:, 0],
         }
+
+    def cdf(self, y: Tensor, z: Tensor) -> Tensor:
+        level = y.to(torch.int64)
+        cut = z.gather(1, level.clamp(0, self.levels - 2)[:, None] + 1)[:, 0]
+        known = self.link.inverse((cut - z[:, 0]) * self._precision(z))
+        return torch.where(level < 0, 0.0, torch.where(level >= self.levels - 1, 1.0, known))
 
     def check_response(self, y: Tensor) -> Tensor:
         return is_class(y, self.levels)
@@ -101,6 +111,10 @@ class Ordinal(Likelihood):
         has_a, has_b = level < self.levels - 1, level > 0
         upper = z.gather(1, level.clamp(max=self.levels - 2)[:, None] + 1)[:, 0]
         lower = z.gather(1, level.clamp(min=1)[:, None])[:, 0]
+        return self._between(upper, lower, z, has_a, has_b)
+
+    def _between(self, upper: Tensor, lower: Tensor, z: Tensor, has_a: Tensor, has_b: Tensor) -> Ends:
+        """The ends of the intervals between two cuts."""
         eta = z[:, 0]
         a, b = upper - eta, lower - eta
         if self.scale:

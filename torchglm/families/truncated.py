@@ -25,6 +25,7 @@ class Truncated(Likelihood):
     """
 
     support: ClassVar[str] = "a whole number from 1 on"
+    is_discrete: ClassVar[bool] = True
 
     count: Resolved[CountModel] = Resolved("poisson", resolve_count)
 
@@ -64,6 +65,15 @@ class Truncated(Likelihood):
     def mean(self, z: Tensor) -> Tensor:
         # mu / (1 - P(0)), where both may underflow: at mu = 0 it is 1.
         return torch.exp(torch.log(self.count.mean(z)) - CLogLog().log_inverse(self.count.log_zero(z)))
+
+    def variance(self, z: Tensor) -> Tensor:
+        mu, mean = self.count.mean(z), self.mean(z)
+        return mean * (self.count.variance(z) / mu + mu - mean)
+
+    def cdf(self, y: Tensor, z: Tensor) -> Tensor:
+        positive = CLogLog().inverse(self.count.log_zero(z))
+        known = ((self.count.cdf(y, z) - (1.0 - positive)) / positive).clamp(max=1.0)
+        return torch.where(y < 1.0, 0.0, known)
 
     def predictions(self, z: Tensor) -> dict[str, Tensor]:
         return {**self.count.predictions(z), "mean": self.mean(z), "count": self.count.mean(z)}

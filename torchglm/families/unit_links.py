@@ -49,7 +49,11 @@ class Logit(UnitLink, name="logit"):
         return mu * nu * (nu - mu)
 
     def tails(self, eta: Tensor) -> Tails:
-        return Tails(self.log_inverse(eta), self.log_complement(eta), torch.sigmoid(-eta), torch.sigmoid(eta))
+        away = -eta
+        tail = torch.log1p(eta.abs().neg_().exp_())
+        return Tails(
+            eta.clamp(max=0.0).sub_(tail), away.clamp(max=0.0).sub_(tail), torch.sigmoid(away), torch.sigmoid(eta)
+        )
 
     def bends(self, eta: Tensor, tails: Tails) -> Bends:
         bend = tails.slope_mu * tails.slope_nu

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchglm.families.count import CountModel, is_count, resolve_count
 from torchglm.families.fused import INF
 from torchglm.families.likelihood import Information, Likelihood, RowTerms
-from torchglm.families.link import UnitLink
+from torchglm.families.link import Tails, UnitLink
 from torchglm.families.predictor_rows import curvature_of, gradient_of
 from torchglm.families.resolved import Resolved, resolve_unit_link
 from torchglm.families.truncated import untruncated_moments
@@ -27,6 +27,7 @@ class ZeroInflated(Likelihood):
     """
 
     support: ClassVar[str] = "a whole number from 0 on"
+    is_discrete: ClassVar[bool] = True
 
     count: Resolved[CountModel] = Resolved("poisson", resolve_count)
     zero_link: Resolved[UnitLink] = Resolved("logit", resolve_unit_link)
@@ -44,19 +45,18 @@ class ZeroInflated(Likelihood):
         return torch.where(mixed, -torch.logaddexp(log_pi, log_rest - counted), counted - log_rest)
 
     def slope(self, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        terms = self.expand(y, z)
-        return terms.nll, terms.gradient
+        counted, by_count = self.count.slope(y, count_part(z))
+        tails = self.zero_link.tails(z[:, 1])
+        nll, v, rest = _mixed(y, counted, tails)
+        each = [rest * column for column in by_count.unbind(1)]
+        by_zero = torch.mul(rest, tails.slope_nu).addcmul_(v, tails.slope_mu, value=-1.0)
+        return nll, gradient_of([each[0], by_zero, *each[1:]])
 
     def expand(self, y: Tensor, z: Tensor, *, information: Information = "expected") -> RowTerms:
         count = self.count.expand(y, count_part(z), information="observed")
         tails = self.zero_link.tails(z[:, 1])
         bends = self.zero_link.bends(z[:, 1], tails)
-        structural, counted = tails.log_mu, tails.log_nu - count.nll
-        is_zero = (y == 0.0) & (count.nll < INF)
-        nll = -torch.where(is_zero, torch.logaddexp(structural, counted), counted)
-        # v and 1 - v: how probable it is that a zero is structural, and that it is a count.
-        v = torch.where(is_zero, torch.sigmoid(structural - counted), 0.0)
-        rest = torch.where(is_zero, torch.sigmoid(counted - structural), 1.0)
+        nll, v, rest = _mixed(y, count.nll, tails)
         step = tails.slope_mu + tails.slope_nu
         q = z.shape[1]
         own = (0, *range(2, q))
@@ -74,6 +74,15 @@ class ZeroInflated(Likelihood):
 
     def mean(self, z: Tensor) -> Tensor:
         return self.zero_link.complement(z[:, 1]) * self.count.mean(count_part(z))
+
+    def variance(self, z: Tensor) -> Tensor:
+        counts, pi = count_part(z), self.zero_link.inverse(z[:, 1])
+        mu = self.count.mean(counts)
+        return self.zero_link.complement(z[:, 1]) * (self.count.variance(counts) + pi * mu * mu)
+
+    def cdf(self, y: Tensor, z: Tensor) -> Tensor:
+        counted = self.zero_link.complement(z[:, 1]) * self.count.cdf(y, count_part(z))
+        return torch.where(y < 0.0, 0.0, self.zero_link.inverse(z[:, 1]) + counted)
 
     def predictions(self, z: Tensor) -> dict[str, Tensor]:
         counts = count_part(z)
@@ -103,6 +112,23 @@ class ZeroInflated(Likelihood):
         uniform = torch.rand(len(z), generator=generator, dtype=z.dtype, device=z.device)
         drawn = self.count.sample(count_part(z), generator)
         return torch.where(uniform < self.zero_link.inverse(z[:, 1]), 0.0, drawn)
+
+
+def _mixed(y: Tensor, counted: Tensor, tails: Tails) -> tuple[Tensor, Tensor, Tensor]:
+    """nll, and v and 1 - v: how probable it is that a zero is structural, and that it is a count.
+
+    `counted` is the nll as a count.
+    """
+    is_zero = y == 0.0
+    inside = bool(torch.isfinite(counted.sum()))
+    if not inside:  # a mean outside of its domain is none, even where the row can be a structural zero
+        is_zero &= counted < INF
+    structural = tails.log_mu + torch.log(is_zero.to(y.dtype))  # -inf for a count
+    log_count = tails.log_nu - counted
+    apart = structural - log_count
+    if not inside:
+        apart = torch.where(is_zero, apart, -INF)
+    return -torch.logaddexp(structural, log_count), torch.sigmoid(apart), torch.sigmoid(-apart)
 
 
 def with_zero(count: CountModel) -> tuple[str, ...]:

@@ -37,6 +37,11 @@ class Computed(Numbers):
         """The null model's."""
         return self.estimate.null
 
+    def settle(self) -> None:
+        """Nothing; over several ranks, what a summary shows is computed now: all are here, and one may show it."""
+        if self.estimate.objective.design.ranks.world > 1:
+            _ = self.totals, self.null, self.phi, self.variances
+
     @cached_property
     def phi(self) -> float:
         """The dispersion."""

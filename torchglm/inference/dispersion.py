@@ -77,7 +77,10 @@ class MaximumLikelihood(DispersionKind):
 
     def value(self, estimate: Estimate) -> float:
         weights = estimate.prepared.weights
-        w = torch.ones(estimate.objective.design.n, dtype=torch.float64) if weights is None else weights.values.cpu()
+        design = estimate.objective.design
+        w = torch.ones(design.n, dtype=torch.float64) if weights is None else weights.values.cpu()
+        if weights is not None and design.shares is not None:
+            w = torch.cat(design.everywhere([w]))
         ones = torch.ones_like(w)
         precision, repeats = (ones, w) if isinstance(weights, Frequency) else (w, ones)
         return estimate.family.ml_dispersion(estimate.totals.deviance, precision, repeats)

@@ -19,6 +19,7 @@ from torchglm.objective.layout import Layout
 from torchglm.objective.objective import Objective
 from torchglm.objective.penalised import Penalised
 from torchglm.solvers.solver import Solution, Stop
+from torchglm.solvers.start import Start
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class Estimate:
     @cached_property
     def n(self) -> float:
         """The observations: rows of positive weight, or the sum of frequency weights."""
-        weights = self.prepared.weights
-        return float(self.objective.design.n) if weights is None else weights.count()
+        weights, design = self.prepared.weights, self.objective.design
+        return float(design.n) if weights is None else design.total(weights.count())
 
     @property
     def rank(self) -> int:
@@ -93,7 +94,16 @@ class Estimate:
     def totals(self) -> Totals:
         """Deviance, X2 and log-likelihood, from one pass."""
         self.refuse_changed_data()
-        return totals(self.objective, self.solution.theta, self.family, self.prepared.weights)
+        return self.totals_at(self.objective, self.solution.theta)
+
+    def totals_at(self, objective: Objective, theta: Tensor) -> Totals:
+        """The same of another model of these rows."""
+        return totals(objective, theta, self.family, self.prepared.weights)
+
+    @property
+    def start(self) -> Start:
+        """Where a search that knows nothing begins."""
+        return Start(self.family)
 
     def refuse_changed_data(self) -> None:
         """Nothing, where the data are still those of the fit: numeric columns are views that the user may write to.

@@ -58,7 +58,7 @@ def penalised_objective(
             "the sample, which sampling weights do not give. Use weights= or freq_weights=, or leave the penalty out."
         )
     known = phi.phi if isinstance(phi, Fixed) else None
-    n = float(objective.design.n) if weights is None else weights.count()
+    n = float(objective.design.n) if weights is None else objective.design.total(weights.count())
     return Penalised(objective.design, objective.likelihood, family=family, penalty=penalty, phi=known, n=n)
 
 

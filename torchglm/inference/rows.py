@@ -16,7 +16,7 @@ from torchglm.design.environment import DataColumns, names_in
 from torchglm.design.extras import Extra, read_extra
 from torchglm.design.learn import apply, complete_rows
 from torchglm.design.numbers import row_label
-from torchglm.design.prepare import log_exposure, new_offset
+from torchglm.design.offsets import log_exposure, new_offset
 from torchglm.design.schema import Values
 from torchglm.design.sources import Source, open_source
 from torchglm.design.terms import Factor, Term

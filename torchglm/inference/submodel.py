@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from torchglm.design.columns import Columns
 from torchglm.inference.estimate import Estimate
-from torchglm.inference.totals import Totals, totals
+from torchglm.inference.totals import Totals
 from torchglm.objective.objective import Objective
 from torchglm.solvers.irls import IRLS
 from torchglm.solvers.solver import run
-from torchglm.solvers.start import Start
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,25 @@ def submodel(estimate: Estimate, kept: Tensor) -> Submodel:
     """
     estimate.refuse_changed_data()
     design = estimate.objective.design
-    columns = design.columns[0]
-    smaller = columns.restricted(kept.to(columns.positions.device)[columns.positions])
-    objective = estimate.objective.on(replace(design, columns=(smaller,)))
-    if not smaller.width:
-        theta, rank, converged = torch.empty(0, dtype=torch.float64, device=design.y.device), 0, True
+    objective = estimate.objective.on(replace(design, columns=restricted(design.columns, kept)))
+    if not objective.layout.width:
+        theta, rank, converged = torch.empty(0, dtype=torch.float64, device=design.device), 0, True
     else:
-        solution = run(IRLS(), objective, Start(estimate.family), estimate.stop)
+        solution = run(IRLS(), objective, estimate.start, estimate.stop)
         theta, rank, converged = solution.theta, solution.point.curvature.rank, solution.status.converged
-    sums = totals(objective, theta, estimate.family, estimate.prepared.weights)
-    return Submodel(objective, theta, sums, rank, converged)
+    return Submodel(objective, theta, estimate.totals_at(objective, theta), rank, converged)
+
+
+def restricted(columns: tuple[Columns, ...], kept: Tensor) -> tuple[Columns, ...]:
+    """The columns of each predictor where `kept` (p,), formula's order, is True.
+
+    Predictors that share theirs go on sharing them.
+    """
+    known: dict[tuple[int, tuple[bool, ...]], Columns] = {}
+    out = []
+    for one, own in zip(columns, kept.split([c.width for c in columns]), strict=True):
+        key = id(one), tuple(own.tolist())
+        if key not in known:
+            known[key] = one.restricted(own.to(one.positions.device)[one.positions])
+        out.append(known[key])
+    return tuple(out)

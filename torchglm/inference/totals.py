@@ -51,7 +51,7 @@ def totals(objective: Objective, theta: Tensor, family: Family, weights: Weights
         w = torch.ones_like(block.y) if block.weight is None else block.weight
         mu = model.mean(z)
         pearson = (block.y - mu).square_().div_(family.variance(mu))
-        saturated = _saturated(family, block, w, weights)
+        saturated = saturated_rows(family, block, w, weights).sum()
         sums = {
             "deviance": model.deviance(block.y, z).dot(w),
             "pearson": pearson.nan_to_num_(nan=0.0).dot(w),
@@ -65,15 +65,15 @@ def totals(objective: Objective, theta: Tensor, family: Family, weights: Weights
     return Totals(*(float(sums[name]) for name in ("deviance", "pearson", "saturated", "weights", "n")))
 
 
-def _saturated(family: Family, block: Block, w: Tensor, weights: Weights | None) -> Tensor:
-    """The sum of the rows' saturated log likelihoods."""
+def saturated_rows(family: Family, block: Block, w: Tensor, weights: Weights | None) -> Tensor:
+    """(rows,) the saturated log likelihoods of a block's rows, weights included."""
     if isinstance(weights, Frequency):  # a row of frequency w is w rows of weight one
-        return family.saturated(block.y, torch.ones_like(w)).dot(w)
+        return family.saturated(block.y, torch.ones_like(w)) * w
     if weights is None or weights.trials is None:
-        return family.saturated(block.y, w).sum()
+        return family.saturated(block.y, w)
     # As stats::binomial()$aic: the log probability of the successes in the trials, counted weight times.
     trials = weights.trials[block.start : block.start + block.rows].to(w.device)
-    return family.saturated(block.y, trials).dot(w / trials)
+    return family.saturated(block.y, trials) * (w / trials)
 
 
 def null_totals(objective: Objective, family: Family, prepared: Prepared) -> Totals:
@@ -82,10 +82,10 @@ def null_totals(objective: Objective, family: Family, prepared: Prepared) -> Tot
     Source: the null deviance of stats::glm: a constant where the formula has one, and the offset.
     """
     design = objective.design
-    empty = torch.empty(0, dtype=torch.int64, device=design.y.device)
-    nothing = Dense((), torch.empty(0, dtype=torch.float64, device=design.y.device))
+    empty = torch.empty(0, dtype=torch.int64, device=design.device)
+    nothing = Dense((), torch.empty(0, dtype=torch.float64, device=design.device))
     constant = prepared.schema.has_intercept
-    positions = torch.zeros(1, dtype=torch.int64, device=design.y.device) if constant else empty
+    positions = torch.zeros(1, dtype=torch.int64, device=design.device) if constant else empty
     null = objective.on(replace(design, columns=(Columns(constant, nothing, (), positions),)))
     try:
         theta = _null_theta(null, family)
@@ -96,7 +96,7 @@ def null_totals(objective: Objective, family: Family, prepared: Prepared) -> Tot
 
 def _null_theta(null: Objective, family: Family) -> Tensor:
     if not null.layout.width:
-        return torch.empty(0, dtype=torch.float64, device=null.design.y.device)
+        return torch.empty(0, dtype=torch.float64, device=null.design.device)
     design = null.design
     if all(offset is None for offset in design.offsets):
         theta = family.link.link(mean_response(design))

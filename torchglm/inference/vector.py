@@ -87,7 +87,7 @@ def joined(predictors: tuple[Predictor, ...], designs: tuple[Design, ...]) -> De
     """One design with the columns and offset of every predictor, from the designs of the formulas."""
     first = designs[0]
     of_part = tuple(design.columns[0] for design in designs)
-    alone = constant_alone(first.y.device)
+    alone = constant_alone(first.device)
     columns = tuple(predictor.columns(of_part, alone) for predictor in predictors)
     offsets = tuple(None if one.part is None else designs[one.part].offsets[0] for one in predictors)
     return replace(first, columns=columns, offsets=offsets)
@@ -202,29 +202,29 @@ class VectorEstimate(Estimate):
 
     @cached_property
     def informative_theta(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
-        start = VectorStart(self.family, likelihood=self.model.likelihood)
-        return start.first(self.objective, self.objective.slope)[0]
+        return self.start.first(self.objective, self.objective.slope)[0]
 
     @property
     def rank(self) -> int:
         return len(self.aliased) - int(self.aliased.sum())
 
-    @cached_property
-    def totals(self) -> Totals:
+    def totals_at(self, objective: Objective, theta: Tensor) -> Totals:
         """-2 logLik as deviance; Pearson's X2 is not defined."""
-        self.refuse_changed_data()
-        return log_likelihood(self.objective, self.solution.theta, self.prepared.weights)
+        return log_likelihood(objective, theta, self.prepared.weights)
+
+    @property
+    def start(self) -> VectorStart:
+        return VectorStart(self.family, likelihood=self.model.likelihood)
 
     @cached_property
     def null(self) -> Totals:
         """The same with every predictor a constant, where it may have one, and its offset."""
-        device = self.objective.design.y.device
+        device = self.objective.design.device
         alone, none = constant_alone(device), no_columns(device)
         columns = tuple(alone if predictor.intercept else none for predictor in self.model.predictors)
         design = replace(self.objective.design, columns=columns)
         objective = self.objective.on(design)
-        start = VectorStart(self.family, likelihood=self.model.likelihood)
-        return log_likelihood(objective, run(IRLS(), objective, start, self.stop).theta, self.prepared.weights)
+        return log_likelihood(objective, run(IRLS(), objective, self.start, self.stop).theta, self.prepared.weights)
 
 
 def log_likelihood(objective: Objective, theta: Tensor, weights: object) -> Totals:
@@ -263,9 +263,8 @@ class VectorStart(Start):
     def flat(self, objective: Objective) -> Tensor:
         """theta (p,) of the likelihood's constants."""
         design = objective.design
-        y = design.y.to(torch.float64)
-        constants = self.likelihood.start(y, y.new_ones(len(y)) if design.weight is None else design.weight)
-        theta = torch.zeros(objective.layout.width, dtype=torch.float64, device=y.device)
+        constants = self.likelihood.start(*design.responses())
+        theta = torch.zeros(objective.layout.width, dtype=torch.float64, device=design.device)
         for betas, columns, value in zip(
             objective.layout.split(theta), objective.layout.columns, constants, strict=True
         ):

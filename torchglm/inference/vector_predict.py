@@ -13,7 +13,7 @@ from torch import Tensor
 
 from torchglm.design.columns import Columns
 from torchglm.design.learn import apply, raw_missing
-from torchglm.design.prepare import new_offset
+from torchglm.design.offsets import new_offset
 from torchglm.design.sources import Source
 from torchglm.errors import OptionError, UnknownNameError, did_you_mean
 from torchglm.families.likelihood import Likelihood

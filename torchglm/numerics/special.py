@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+TABLED_FACTORIALS = 1_024
 
 
 def log1mexp(x: Tensor) -> Tensor:
@@ -69,11 +72,42 @@ def poisson_peak(k: Tensor) -> Tensor:
     return torch.where(k > 15.0, by_series, torch.xlogy(small, small) - small - torch.lgamma(small + 1.0))
 
 
+def log_factorial(k: Tensor) -> Tensor:
+    """log(k!) of whole k >= 0."""
+    if not k.numel() or not float(k.max()) < TABLED_FACTORIALS:
+        return torch.lgamma(k + 1.0)
+    return _log_factorials(k.dtype, k.device).index_select(0, k.to(torch.int64))  # a tenth of the time
+
+
+@lru_cache
+def _log_factorials(dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.lgamma(torch.arange(1.0, TABLED_FACTORIALS + 1.0, dtype=dtype, device=device))
+
+
 def blend(y: Tensor, at_zero: Tensor, at_one: Tensor) -> Tensor:
     """(1 - y) at_zero + y at_one, exact at y = 0 and at y = 1 whatever the other one is."""
     # lerp is exact at both ends for finite ends; 0 * inf would be NaN, so infinity enters as the largest float.
     largest = torch.finfo(at_zero.dtype).max
     return torch.lerp(at_zero.clamp(-largest, largest), at_one.clamp(-largest, largest), y)
+
+
+def betainc(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
+    """I_x(a, b), the regularized incomplete beta function; no derivatives."""
+    from scipy import special
+
+    return _by_numpy(special.betainc, a, b, x)
+
+
+def betaincc(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
+    """1 - I_x(a, b), the complement of the regularized incomplete beta function; no derivatives."""
+    from scipy import special
+
+    return _by_numpy(special.betaincc, a, b, x)
+
+
+def _by_numpy(function: Callable[..., Any], *values: Tensor) -> Tensor:
+    each = (value.detach().cpu().numpy() for value in torch.broadcast_tensors(*values))
+    return torch.as_tensor(function(*each), device=values[0].device)
 
 
 def standard_gamma(shape: Tensor, generator: torch.Generator | None) -> Tensor:

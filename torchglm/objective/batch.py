@@ -9,6 +9,7 @@ P (rows, p (p + 1) / 2) holds the products of pairs of columns, so that all B cu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, Self
@@ -17,8 +18,10 @@ import torch
 from torch import Tensor
 
 from torchglm.design.block import Block
+from torchglm.families.family import Family
 from torchglm.families.likelihood import RowTerms
 from torchglm.numerics.sums import Sums
+from torchglm.numerics.triangles import Triangles, factor_many
 from torchglm.objective.objective import Objective
 
 ENTRIES = 1 << 19  # of problems x rows in a block: its dozen temporaries stay near the cache
@@ -61,6 +64,33 @@ class Problems(Protocol):
         ...
 
 
+class Models(Problems, Protocol):
+    """Problems whose standard errors are wanted too."""
+
+    def start(self, family: Family) -> Tensor:
+        """thetas (B, p) after the first scoring step from the family's starting means; NaN where one has no finite eta.
+
+        Source: the first iteration of stats::glm.fit from `mustart`.
+        """
+        ...
+
+    def meat(self, thetas: Tensor, repeats: bool) -> Tensor:
+        """(B, p, p) the sum over rows of s s', s = w g x the score; of w g^2 x x' where a weight `repeats` its row."""
+        ...
+
+    def to_user(self, thetas: Tensor) -> Tensor:
+        """thetas (B, p), inner order -> the formula's order, on the columns as given."""
+        ...
+
+    def user_variances(self, covariances: Tensor) -> Tensor:
+        """Inner covariances (B, p, p) -> the variances (B, p) of the formula's coefficients."""
+        ...
+
+    def inverse_variances(self, factored: Triangles) -> Tensor:
+        """The same of inverse curvatures, without the rest of them."""
+        ...
+
+
 @dataclass(frozen=True)
 class Batch:
     """Problems that share a design. Scale: sums over rows, phi = 1, inner order, as `Objective`.
@@ -75,13 +105,13 @@ class Batch:
     @cached_property
     def _pairs(self) -> tuple[Tensor, Tensor]:
         p = self.objective.layout.width
-        first, second = torch.triu_indices(p, p, device=self.objective.design.y.device)
+        first, second = torch.triu_indices(p, p, device=self.objective.design.device)
         return first, second
 
     @property
     def rows(self) -> Tensor:
         """() how many rows every problem has."""
-        return torch.tensor(float(self.objective.design.n), dtype=torch.float64, device=self.objective.design.y.device)
+        return torch.tensor(float(self.objective.design.n), dtype=torch.float64, device=self.objective.design.device)
 
     def of(self, which: Tensor) -> Batch:
         """The problems at `which`."""
@@ -90,6 +120,10 @@ class Batch:
 
     def quadratic(self, thetas: Tensor, values: bool = True) -> BatchQuadratic:
         """Each problem at its own theta (B, p): one pass for all. Without `values` the value is zero, and cheaper."""
+        return self._at(thetas, lambda y, eta, _: self._expand(y, eta, values))
+
+    def _at(self, thetas: Tensor, terms: Callable[[Tensor, Tensor, Tensor], dict[str, Tensor]]) -> BatchQuadratic:
+        """The sums of row terms at each problem's own theta, of y, z and weights: (problems * rows,) each."""
         count = len(thetas)
 
         def row_sums(block: Block) -> Sums:
@@ -99,10 +133,56 @@ class Batch:
                 eta += block.offsets[0]
             y = self._cut(self.responses, block)
             y = block.y.expand(count, block.rows) if y is None else y
-            terms = self._expand(y.reshape(-1), eta.reshape(-1, 1), values)
-            return self._sums(block, x, {name: t.view(count, block.rows) for name, t in terms.items()})
+            w = self._weights(block)
+            w = torch.ones_like(block.y) if w is None else w
+            found = terms(y.reshape(-1), eta.reshape(-1, 1), w.expand(count, block.rows).reshape(-1))
+            return self._sums(block, x, {name: t.view(count, block.rows) for name, t in found.items()})
 
         return self._quadratic(self.objective.design, row_sums, count)
+
+    def start(self, family: Family) -> Tensor:
+        """See `Models`."""
+        link = family.link
+
+        def terms(y: Tensor, z: Tensor, w: Tensor) -> dict[str, Tensor]:
+            mu = family.start(y, w)
+            eta = link.link(mu)
+            slope = link.derivative(eta)
+            working = slope.square() / family.variance(mu)
+            gap = eta + (y - mu) / slope - z[:, 0]  # at theta zero: the offset; not finite where mu has no eta
+            return {"gradient": -working * gap, "curvature": working}
+
+        count = len(self.responses if self.weights is None else self.weights)  # type: ignore[arg-type]
+        zeros = self.objective.design.y.new_zeros(count, self.objective.layout.width, dtype=torch.float64)
+        return first_step(self._at(zeros, terms), self.objective.layout.order)
+
+    def meat(self, thetas: Tensor, repeats: bool) -> Tensor:
+        """See `Models`."""
+
+        def terms(y: Tensor, z: Tensor, w: Tensor) -> dict[str, Tensor]:
+            gradient = self.objective.likelihood.slope(y, z)[1][:, 0]
+            return {"gradient": gradient, "curvature": gradient.square() if repeats else gradient.square() * w}
+
+        return self._at(thetas, terms).curvature
+
+    def to_user(self, thetas: Tensor) -> Tensor:
+        """See `Models`."""
+        return self.objective.layout.to_user(thetas.T).T
+
+    def user_variances(self, covariances: Tensor) -> Tensor:
+        """See `Models`."""
+        variances = covariances.diagonal(dim1=1, dim2=2)[:, self.objective.layout.order]
+        for place, along in self.objective.layout.shifted_constants():
+            variances[:, place] = torch.einsum("i,bij,j->b", along, covariances, along)
+        return variances
+
+    def inverse_variances(self, factored: Triangles) -> Tensor:
+        """See `Models`."""
+        variances = factored.inverse_diagonal()[:, self.objective.layout.order]
+        for place, direction in self.objective.layout.shifted_constants():
+            along = direction.expand(len(variances), -1)
+            variances[:, place] = (along * factored.solve(along)).sum(1)
+        return variances
 
     def shared(self, theta: Tensor, count: int) -> BatchQuadratic:
         """Every problem at one theta (p,): rows are evaluated once. Only where they share their responses."""
@@ -135,13 +215,17 @@ class Batch:
     def _cut(self, rows: Tensor | None, block: Block) -> Tensor | None:
         return None if rows is None else rows[:, block.start : block.start + block.rows]
 
+    def _weights(self, block: Block) -> Tensor | None:
+        """(B or 1, rows) each problem's weights times the rows' own; None for ones."""
+        w = self._cut(self.weights, block)
+        if block.weight is None:
+            return w
+        return block.weight[None, :] if w is None else w * block.weight
+
     def _sums(self, block: Block, x: Tensor, terms: dict[str, Tensor]) -> Sums:
         """The sums of row terms (B or 1, rows), each problem's weights applied."""
-        w = self._cut(self.weights, block)
-        if block.weight is not None:
-            w = block.weight[None, :] if w is None else w * block.weight
-        if w is None:
-            w = torch.ones_like(terms["gradient"][:1])
+        w = self._weights(block)
+        w = torch.ones_like(terms["gradient"][:1]) if w is None else w
         sums = {name: _dot(w, terms[name]) for name in ("value", "pearson") if name in terms}
         sums["gradient"] = torch.mm(w * terms["gradient"], x)
         sums["pairs"] = self._pair_sums(w * terms["curvature"], x)
@@ -169,6 +253,14 @@ class Batch:
         nothing = pairs.new_zeros(len(pairs))
         value, pearson = (sums.parts.get(name, nothing) for name in ("value", "pearson"))
         return BatchQuadratic(value, sums["gradient"], curvature, pearson)
+
+
+def first_step(found: BatchQuadratic, order: Tensor) -> Tensor:
+    """(B, p) the scoring step from zero; NaN where the sums are not finite."""
+    free = torch.ones_like(found.gradient, dtype=torch.bool)
+    theta = factor_many(found.curvature, free, order).solve(-found.gradient)
+    finite = torch.isfinite(found.gradient).all(1) & torch.isfinite(found.curvature).flatten(1).all(1)
+    return torch.where(finite[:, None], theta, torch.nan)
 
 
 def _dot(w: Tensor, rows: Tensor) -> Tensor:

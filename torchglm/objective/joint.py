@@ -55,8 +55,7 @@ def _sum(rows: Tensor, weight: Tensor | None) -> Tensor:
 
 def _weights(entries: Tensor, pairs: list[tuple[int, int]], weight: Tensor | None) -> Tensor:
     """(m, rows) the row weights of m pairs of predictors, from (q, q, rows)."""
-    first, second = zip(*pairs, strict=True)
-    w = entries[list(first), list(second)]
+    w = torch.stack([entries[k, j] for k, j in pairs])
     return w if weight is None else w.mul_(weight)
 
 

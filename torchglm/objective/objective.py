@@ -18,6 +18,7 @@ from torchglm.design.block import Block
 from torchglm.design.design import Design
 from torchglm.families.likelihood import Information, Likelihood, RowTerms
 from torchglm.numerics.linalg import ENOUGH_DIGITS, Factored, factor_root
+from torchglm.numerics.products import Precision
 from torchglm.numerics.sums import Sums
 from torchglm.objective.joint import curvature_sums, factor_all, positive_part
 from torchglm.objective.layout import Layout
@@ -25,6 +26,7 @@ from torchglm.objective.layout import Layout
 LARGEST_ROOT = 2e11  # rows x p^2 up to which an orthogonal factorisation is worth its seconds
 ROOT_ROWS = 4_096
 FIRST_ROWS = 64
+ROUGH_PIVOT = 0.01  # of a curvature in less than double precision: below, its step may lead anywhere
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Quadratic(Slope):
     pearson: float
     length: float
     information: Information
+    precision: Precision = "float64"  # of the curvature, and so of the step; value and gradient are float64
 
 
 @dataclass
@@ -74,6 +77,7 @@ class Objective:
     design: Design
     likelihood: Likelihood
     meter: Meter = field(default_factory=Meter, compare=False, repr=False)
+    precision: Precision = "float64"  # of the curvature in `quadratic`
 
     @cached_property
     def layout(self) -> Layout:
@@ -92,6 +96,8 @@ class Objective:
     def _has_one_curvature(self) -> bool:
         """Whether the expected information of the first rows is the observed one, as of classes in an order."""
         y = self.design.y[:FIRST_ROWS].to(torch.float64)
+        if self.design.shares is not None:  # those of the first rank, for all
+            y = self.design.everywhere([y.cpu()])[0].to(y.device)
         constants = self.likelihood.start(y, torch.ones_like(y))
         z = constants.expand(len(y), -1)
         expected, observed = (
@@ -103,10 +109,10 @@ class Objective:
         """The same function on other rows, whose passes count by themselves."""
         return replace(self, design=design, meter=Meter())
 
-    def sum(self, row_sums: Callable[[Block], Sums]) -> Sums:
-        """One metered pass over the rows."""
+    def sum(self, row_sums: Callable[[Block], Sums], *, spread: bool = False) -> Sums:
+        """One metered pass over the rows; `spread` as in Design.sum."""
         self.meter.passes += 1
-        return self.design.sum(row_sums)
+        return self.design.sum(row_sums, spread=spread)
 
     def raw(self, theta: Tensor) -> list[Tensor]:
         """One vector of raw coefficients a predictor: the codings' share of eta, done once a pass."""
@@ -133,7 +139,7 @@ class Objective:
             each = [_total(self.likelihood.nll(block.y, self.predictors(block, raw)), block.weight) for raw in raws]
             return Sums({"value": torch.stack(each)})
 
-        return self.sum(row_sums)["value"]
+        return self.sum(row_sums, spread=True)["value"]
 
     def slope(self, theta: Tensor) -> Slope:
         """Value and gradient: one cheap pass."""
@@ -143,7 +149,7 @@ class Objective:
             nll, gradient = self.likelihood.slope(block.y, self.predictors(block, raw))
             return Sums({"value": _total(nll, block.weight), **gradient_sums(block, gradient)})
 
-        sums = self.sum(row_sums)
+        sums = self.sum(row_sums, spread=True)
         return Slope(float(sums["value"]), self.collapse_gradient(sums))
 
     def quadratic(self, theta: Tensor, *, information: Information = "expected") -> Quadratic:
@@ -157,6 +163,7 @@ class Objective:
                 terms = terms._replace(curvature=positive_part(terms.curvature))
             pearson = self._pearson(block.y, z, terms, information)
             length = torch.linalg.vecdot(z, _times(terms.curvature, z))
+            block = block.in_precision(self.precision)
             return Sums(
                 {
                     "value": _total(terms.nll, block.weight),
@@ -167,9 +174,11 @@ class Objective:
                 }
             )
 
-        sums = self.sum(row_sums)
+        sums = self.sum(row_sums, spread=True)
         gradient = self.collapse_gradient(sums)
         curvature = factor_all(self.layout, sums)
+        if self.precision != "float64" and (curvature.indefinite or curvature.smallest_pivot < ROUGH_PIVOT):
+            return replace(self, precision="float64").quadratic(theta, information=information)
         step = None
         if curvature.smallest_pivot < ENOUGH_DIGITS and not curvature.indefinite and self._affords_root:
             curvature, step = self._root(raw, information)
@@ -177,7 +186,7 @@ class Objective:
             step = curvature.solve(-gradient)
         value, pearson = float(sums["value"]), float(sums["pearson"])
         length = float(sums["length"].clamp(min=0.0).sqrt() + theta.abs().dot(curvature.lengths))
-        return Quadratic(value, gradient, curvature, step, pearson, length, information)
+        return Quadratic(value, gradient, curvature, step, pearson, length, information, self.precision)
 
     def newton(self, theta: Tensor, aliased: Tensor) -> Quadratic:
         """The quadratic whose step leads down fastest: the observed one of a likelihood that is not convex.
@@ -212,7 +221,7 @@ class Objective:
             pearson = self._pearson(block.y, z, terms, "expected")
             return Sums({**sums, "pearson": _total(pearson, block.weight)})
 
-        sums = self.sum(row_sums)
+        sums = self.sum(row_sums, spread=True)
         each = [c.collapse_squares(sums[f"squares {k}"]) for k, c in enumerate(self.design.columns)]
         return Diagonal(float(sums["value"]), self.collapse_gradient(sums), torch.cat(each), float(sums["pearson"]))
 
@@ -225,12 +234,12 @@ class Objective:
             along = _each(block, raw_v).T
             return Sums(gradient_sums(block, _times(terms.curvature, along)))
 
-        return self.collapse_gradient(self.sum(row_sums))
+        return self.collapse_gradient(self.sum(row_sums, spread=True))
 
     @property
     def _affords_root(self) -> bool:
         few = self.design.n * self.layout.width**2 <= LARGEST_ROOT
-        return few and self.design.ranks.world == 1 and len(self.design.columns) == 1
+        return few and len(self.design.columns) == 1
 
     def _root(self, raw: list[Tensor], information: Information) -> tuple[Factored, Tensor]:
         """Curvature and step from R of diag(sqrt(w)) [X, -g/w], merged over blocks: R of [R1; R2] (TSQR)."""
@@ -244,6 +253,8 @@ class Objective:
             rows = torch.cat([block.columns[0].model_matrix(), working[:, None]], dim=1) * heavy[:, None]
             root = torch.linalg.qr(rows if root is None else torch.cat([root, rows]), mode="r")[1]
         assert root is not None
+        if self.design.shares is not None:
+            root = torch.linalg.qr(torch.cat(self.design.everywhere([root.cpu()])).to(root.device), mode="r")[1]
         lengths = (root[:, :-1].square().sum(0) + self._center_lengths(root)).sqrt()
         return factor_root(root[:, :-1], root[:, -1], self.layout.order, lengths)
 
@@ -258,6 +269,12 @@ class Objective:
         return torch.cat([c.collapse(sums[f"gradient {k}"]) for k, c in enumerate(self.design.columns)])
 
 
+def _together(group: tuple[int, ...]) -> slice | list[int]:
+    """The places of a group as an index: a slice where they follow each other, for that copies nothing."""
+    first, last = group[0], group[-1]
+    return slice(first, last + 1) if last - first + 1 == len(group) else list(group)
+
+
 def _each(block: Block, raw: list[Tensor]) -> Tensor:
     """(q, rows) the columns of each predictor times its raw coefficients, without offsets."""
     z = torch.empty(len(raw), block.rows, dtype=torch.float64, device=block.y.device)
@@ -266,7 +283,7 @@ def _each(block: Block, raw: list[Tensor]) -> Tensor:
         if len(group) == 1:
             z[group[0]] = columns.matvec(raw[group[0]])
         else:
-            z[list(group)] = columns.matmul(torch.stack([raw[k] for k in group], dim=1)).T
+            z[_together(group)] = columns.matmul(torch.stack([raw[k] for k in group], dim=1)).T
     return z
 
 
@@ -290,7 +307,6 @@ def gradient_sums(block: Block, gradient: Tensor) -> dict[str, Tensor]:
         return {"gradient 0": block.columns[0].rmatvec(gradient[:, 0])}
     sums, each = {}, gradient.T
     for group in block.groups:
-        along = each[group[0] : group[0] + 1] if len(group) == 1 else each[list(group)]
-        rows = block.columns[group[0]].rmatmul(along)
+        rows = block.columns[group[0]].rmatmul(each[_together(group)])
         sums |= {f"gradient {k}": row for k, row in zip(group, rows, strict=True)}
     return sums

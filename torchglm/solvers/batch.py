@@ -5,18 +5,18 @@ A pass costs much the same for one problem as for a few hundred, so the rule is 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from torchglm.numerics.linalg import factor_gram
+from torchglm.numerics.triangles import factor_many
 from torchglm.objective.batch import BatchQuadratic, Problems
 from torchglm.solvers.search import SLACK
 from torchglm.solvers.solver import Stop
 
 SHORTEST = 2.0**-80  # share of a step: where it does not descend either, no shorter one will
-SMALLEST_PIVOT = 1e-11
 MOST_KEPT = 0.6  # of the problems: fewer left, and the batch is copied without the ended ones
 
 
@@ -35,7 +35,7 @@ class BatchSolution:
 
 @dataclass
 class _Progress:
-    """What the loop knows of every problem; rows are written as problems move on."""
+    """What the loop knows of every problem that the batch in use holds."""
 
     theta: Tensor
     value: Tensor
@@ -48,6 +48,15 @@ class _Progress:
     share: Tensor
     converged: Tensor
 
+    def write(self, other: _Progress, places: Tensor) -> None:
+        """Nothing: these are the numbers of the problems at `places` now."""
+        for name, mine in vars(self).items():
+            mine[places] = getattr(other, name)
+
+    def of(self, which: Tensor) -> _Progress:
+        """Those of the problems at `which`."""
+        return _Progress(*(rows[which] for rows in vars(self).values()))
+
 
 def solve(
     batch: Problems,
@@ -56,52 +65,37 @@ def solve(
     free: Tensor | None = None,
     first: BatchQuadratic | None = None,
     values: bool = True,
+    certain: float = math.inf,
 ) -> BatchSolution:
     """The optimum of every problem from `start` (B, p), over its coefficients that are `free` (B, p).
 
     `first` is the quadratic at `start`, where it is known already. A step is taken where the value falls; without
-    `values`, which then are not computed, where the next step gets shorter.
+    `values`, which then are not computed, where the next step gets shorter. The last step, which no pass follows, may
+    be `certain` standard errors long.
     """
     count, p = start.shape
     free = torch.ones(count, p, dtype=torch.bool, device=start.device) if free is None else free
     point = batch.quadratic(start) if first is None else first
     step, aliased, length = _next(batch, point, free)
-    now = _Progress(
-        start.clone(),
-        point.value.clone(),
-        point.gradient.clone(),
-        point.curvature.clone(),
-        point.pearson.clone(),
-        step,
-        length,
-        aliased,
-        start.new_ones(count),
-        length <= stop.step_in_se,
-    )
-    held, held_batch = torch.arange(count, device=start.device), batch  # the problems that the batch in use holds
-    active = held[~now.converged]
+    parts = (point.value, point.gradient, point.curvature, point.pearson)
+    ended = length <= stop.step_in_se
+    share = torch.ones_like(length)
+    now = _Progress(start.clone(), *(part.clone() for part in parts), step, length, aliased, share, ended)
+    held, everyone = torch.arange(count, device=start.device), now
     for _ in range(stop.max_steps):
-        if not len(active):
+        active = ~now.converged & (now.share > SHORTEST)
+        left = int(active.sum())
+        if not left:
             break
-        if len(active) < MOST_KEPT * len(held):
-            held, held_batch = active, batch.of(active)
-        where = torch.isin(held, active)
-        tried = now.theta[held] + (now.share[held] * where)[:, None] * now.step[held]
-        found = held_batch.quadratic(tried, values)
-        step, aliased, length = _next(batch, found, free[held])
-        slack = SLACK * now.value[held].abs().clamp(min=1.0)
-        falls = found.value <= now.value[held] + slack if values else length <= now.length[held]
-        good = where & falls  # False for NaN
-        taken = held[good]
-        ratio = length[good] / now.length[taken]
-        now.converged[taken] = _ends(batch, length[good], ratio, stop)
-        now.theta[taken] = tried[good]
-        for name in ("value", "gradient", "curvature", "pearson"):
-            getattr(now, name)[taken] = getattr(found, name)[good]
-        now.step[taken], now.length[taken], now.aliased[taken] = step[good], length[good], aliased[good]
-        now.share[taken] = 1.0
-        now.share[held[where & ~good]] /= 2.0
-        active = active[~now.converged[active] & (now.share[active] > SHORTEST)]
+        if left < MOST_KEPT * len(held):
+            if now is not everyone:
+                everyone.write(now, held)
+            held, batch, now, free = held[active], batch.of(active), now.of(active), free[active]
+            active = active[active]
+        _advance(batch, now, active, free, stop, values, certain)
+    if now is not everyone:
+        everyone.write(now, held)
+    now = everyone
     last = torch.where(now.converged[:, None], now.step, 0.0)  # costs nothing: what it changes is known to its cube
     now.theta += last
     now.value += 0.5 * (now.gradient * last).sum(1)
@@ -110,20 +104,45 @@ def solve(
     return BatchSolution(now.theta, quadratic, now.converged, now.aliased)
 
 
+def _advance(
+    batch: Problems, now: _Progress, active: Tensor, free: Tensor, stop: Stop, values: bool, certain: float
+) -> None:
+    """One pass: every active problem tries its step, and takes it or halves it."""
+    tried = now.theta + (now.share * active)[:, None] * now.step
+    found = batch.quadratic(tried, values)
+    step, aliased, length = _next(batch, found, free)
+    slack = SLACK * now.value.abs().clamp(min=1.0)
+    falls = found.value <= now.value + slack if values else length <= now.length
+    good = active & falls  # False for NaN
+    ended = _ends(batch, length, length / now.length, stop, certain)
+    new = {"theta": tried, **vars(found), "step": step, "length": length, "aliased": aliased, "converged": ended}
+    if bool(good.all()):
+        for name, rows in new.items():
+            setattr(now, name, rows)
+        now.share.fill_(1.0)
+        return
+    for name, rows in new.items():
+        old = getattr(now, name)
+        setattr(now, name, torch.where(good.view(-1, *[1] * (old.dim() - 1)), rows, old))
+    now.share = torch.where(good, 1.0, torch.where(active, now.share / 2.0, now.share))
+
+
 def _next(batch: Problems, point: BatchQuadratic, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The next step (B, p), which coefficients are aliased (B, p), and the step's length in standard errors (B,)."""
-    step, aliased = solved(point.curvature, -point.gradient, free, batch.objective.layout.order)
-    phi = dispersions(batch, point.pearson, aliased | ~free)
-    return step, aliased, ((-(point.gradient * step).sum(1)).clamp(min=0.0) / phi).sqrt()
+    factored = factor_many(point.curvature, free, batch.objective.layout.order)
+    step, left_out = factored.solve(-point.gradient), factored.aliased
+    phi = dispersions(batch, point.pearson, left_out)
+    length = ((-(point.gradient * step).sum(1)).clamp(min=0.0) / phi).sqrt()
+    return step, left_out & free, length
 
 
-def _ends(batch: Problems, length: Tensor, ratio: Tensor, stop: Stop) -> Tensor:
+def _ends(batch: Problems, length: Tensor, ratio: Tensor, stop: Stop, certain: float) -> Tensor:
     """Whether a step is the last one: short, or one that leaves little.
 
     Newton squares the share of the distance that is left at every step, scoring repeats it.
     """
     left = length * (ratio.square() if batch.objective.likelihood.is_canonical else ratio)
-    return (length <= stop.step_in_se) | ((left <= stop.step_in_se) & (ratio < 0.3))
+    return (length <= stop.step_in_se) | ((left <= stop.step_in_se) & (ratio < 0.3) & (length <= certain))
 
 
 def dispersions(batch: Problems, pearson: Tensor, fixed: Tensor) -> Tensor:
@@ -132,37 +151,3 @@ def dispersions(batch: Problems, pearson: Tensor, fixed: Tensor) -> Tensor:
         return torch.ones_like(pearson)
     df = batch.rows - (~fixed).sum(1)
     return torch.where((df > 0) & (pearson > 0), pearson / df, 1.0)
-
-
-def solved(curvature: Tensor, right: Tensor, free: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
-    """H^-1 r (B, p) over the free coefficients, zero elsewhere, and which of those are aliased (B, p)."""
-    lower, scale, bad = factored(curvature, free)
-    step = torch.cholesky_solve((right * scale).unsqueeze(2), lower).squeeze(2) * scale
-    aliased = torch.zeros_like(free)
-    for b in torch.nonzero(bad).flatten().tolist():
-        kept = torch.nonzero(free[b]).flatten()
-        places = torch.argsort(torch.argsort(order)[kept])  # the formula's order of the free ones
-        one = factor_gram(curvature[b][kept][:, kept], torch.argsort(places))
-        step[b] = 0.0
-        step[b, kept] = one.solve(right[b, kept])
-        aliased[b, kept] = one.aliased
-    return step, aliased
-
-
-def factored(curvature: Tensor, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The triangles L (B, p, p) of S H S with a unit diagonal, S (B, p), and which problems have none (B,).
-
-    Fixed coefficients have S = 0 and a one in L.
-    """
-    diagonal = curvature.diagonal(dim1=1, dim2=2)
-    usable = free & (diagonal > 0)
-    scale = torch.where(usable, diagonal, 1.0).rsqrt() * usable
-    correlation = curvature * scale[:, :, None] * scale[:, None, :]
-    correlation.diagonal(dim1=1, dim2=2).add_((~usable).to(correlation.dtype))
-    lower, failed = torch.linalg.cholesky_ex(correlation)
-    pivots = lower.diagonal(dim1=1, dim2=2).square().amin(1)
-    bad = (failed != 0) | ~(pivots > SMALLEST_PIVOT) | (free & ~usable).any(1)
-    if bool(bad.any()):
-        lower = lower.clone()
-        lower[bad] = torch.eye(lower.shape[1], dtype=lower.dtype, device=lower.device)
-    return lower, scale, bad

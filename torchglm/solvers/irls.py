@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from torch import Tensor
 
-from torchglm.errors import DomainError
+from torchglm.errors import DomainError, OptionError
+from torchglm.numerics.products import Precision
 from torchglm.objective.objective import Objective, Quadratic, Slope
 from torchglm.solvers.search import descends, shorter
 from torchglm.solvers.secant import Secants
 from torchglm.solvers.solver import (
     MANY_ROWS,
-    Solution,
     Solver,
     State,
     Stop,
@@ -28,10 +29,11 @@ from torchglm.solvers.start import Start
 
 SAMPLE_ROWS = 65_536
 SANE = 4.0  # times the distance that a sample's optimum is expected to have from that of all rows
-FEWEST_ROWS = 8_192  # of a sample of the sample: below, its blocks cost as much as the sample's
+SAMPLED_PART = 3  # a sample is no more than the rows divided by this
 SAMPLE_STEP = 0.1  # standard errors of the sample: far below its own distance from the optimum of all rows
 ROWS_PER_COEFFICIENT = 100  # a sample's curvature is good to sqrt(p / rows): below, it is not worth reusing
 NEAR = 1e-6  # standard errors: from here an exact curvature is not worth its pass
+LAST_ROUGH = 1e-3  # standard errors: from here the next step may be the last one, and its curvature is exact
 WORTH_A_CURVATURE = 8  # gradient passes: the cost of a curvature and of the few passes it leaves
 CRAWL = 0.3  # a scoring step that leaves more than this share of the distance is slower than Newton
 
@@ -67,30 +69,47 @@ class IRLS(Solver, name="irls"):
     curvature, bent by secants, serves cheap gradient passes until the step is small; one exact curvature then
     certifies the end and gives the standard errors. When a step does not descend as it should, the exact curvature
     is taken at once.
+
+    curvature  "float32" or "tf32" (of CUDA tensor cores): Gram matrices of dense columns on the way, where their
+               pivots say that this will do. Values and gradients are float64, and so is the curvature that certifies
+               the end and gives the standard errors: the estimates are the same.
     """
 
     reuse: bool = True
+    curvature: Precision = "float64"
+    enough: float = 0.0  # standard errors: an exact step that may be the last, where more is allowed than by rights
+
+    def __post_init__(self) -> None:
+        if self.curvature not in get_args(Precision):
+            raise OptionError(f'curvature= is "float64", "float32" or "tf32"; got {self.curvature!r}.')
+
+    def _rough(self, objective: Objective, length: float = math.inf) -> Objective:
+        """The objective with curvatures as rough as they may be where the next step is of that length."""
+        if self.curvature == "float64" or length <= LAST_ROUGH:
+            return objective
+        return replace(objective, precision=self.curvature)
 
     def init(self, objective: Objective, start: Start) -> State:
         """The exact quadratic at the start, or the optimum of a sample with the sample's curvature."""
         n, p = objective.design.n, objective.layout.width
-        rows = min(SAMPLE_ROWS, n // 3)
+        rows = min(SAMPLE_ROWS, n // SAMPLED_PART)
         worthwhile = self.reuse and n >= MANY_ROWS and rows >= ROWS_PER_COEFFICIENT * p
+        quadratic = self._rough(objective).quadratic
         if not worthwhile:
-            return start_state(objective, *start.first(objective, objective.quadratic))
+            return start_state(objective, *start.first(objective, quadratic))
         if start.given is not None:
-            state = start_state(objective, *start.first(objective, objective.quadratic))
+            state = start_state(objective, *start.first(objective, quadratic))
             if state.step_in_se <= (p * n / rows) ** 0.5:  # no farther off than the optimum of a sample would be
                 return state
             return self._from_sample(objective, start, rows) or state
         sampled = self._from_sample(objective, start, rows)
-        return sampled or start_state(objective, *start.first(objective, objective.quadratic))
+        return sampled or start_state(objective, *start.first(objective, quadratic))
 
     def _from_sample(self, objective: Objective, start: Start, rows: int) -> State | None:
         """The optimum of a sample with the sample's curvature; None where the sample has none, or not that of all."""
         sample = objective.on(objective.design.sample(rows))
         try:
-            found = self._optimum_of(sample, self._coarse(sample, start))
+            found = run(IRLS(enough=SAMPLE_STEP), sample, start, Stop(step_in_se=SAMPLE_STEP, max_steps=25))
         except DomainError:  # a sample may have no start where all rows have one
             return None
         slope = objective.slope(found.theta)
@@ -107,24 +126,12 @@ class IRLS(Solver, name="irls"):
             return None
         return State(found.theta, slope, curvature, step, length, memory=memory)
 
-    @staticmethod
-    def _optimum_of(sample: Objective, start: Start) -> Solution:
-        return run(IRLS(reuse=False), sample, start, Stop(step_in_se=SAMPLE_STEP, max_steps=25))
-
-    def _coarse(self, sample: Objective, start: Start) -> Start:
-        """A start for the sample from a sample of its own, where that is large enough to tell something."""
-        rows = sample.design.n // 4
-        if rows < max(ROWS_PER_COEFFICIENT * sample.layout.width, FEWEST_ROWS):
-            return start
-        found = self._optimum_of(sample.on(sample.design.sample(rows)), start)
-        usable = found.status.converged and math.isfinite(float(sample.values(found.theta[:, None])[0]))
-        return replace(start, given=found.theta) if usable else start
-
     def step(self, objective: Objective, state: State) -> State:
         """The full step, or the best shorter one."""
         if state.memory is None and self._may_reuse(objective, state):
-            assert state.exact is not None
-            phi = dispersion(objective, state.exact.pearson, state.exact.curvature.rank)
+            point = state.exact or state.rough
+            assert point is not None
+            phi = dispersion(objective, point.pearson, point.curvature.rank)
             rate = min(1.0, state.step_in_se * (objective.layout.width / objective.design.n) ** 0.5)  # of Newton's own
             state = replace(state, memory=Memory(Secants(), phi, rate))
         return self._cheap(objective, state) if state.memory is not None else self._exact(objective, state)
@@ -136,34 +143,34 @@ class IRLS(Solver, name="irls"):
         """A gradient pass at the full step; the exact curvature where that does not descend or converges slowly."""
         memory: Memory = state.memory
         theta = state.theta + state.step
-        if state.step_in_se * memory.rate <= certain_step(objective):
+        if state.step_in_se * memory.rate <= max(certain_step(objective), self.enough):
             return exact_state(objective, theta, state)
-        slope = objective.slope(theta)
+        slope, rough = objective.slope(theta), self._rough(objective)
         assert state.curvature is not None
         if not descends(slope.value, state.slope.value):
-            fresh = exact_state(objective, state.theta, state)
-            return self._exact(objective, fresh, full=state.exact is None)
+            fresh = exact_state(rough, state.theta, state)
+            return self._exact(objective, fresh, full=state.exact is None and state.rough is None)
         secants = memory.secants.with_pair(state.step, slope.gradient - state.slope.gradient)
         step = secants.solve(state.curvature.solve, -slope.gradient)
         length = memory.length(slope, step)
         rate = length / state.step_in_se
         if length > NEAR and passes_left(length, rate) > WORTH_A_CURVATURE:
-            return exact_state(objective, theta, state)
+            return exact_state(rough, theta, state)
         memory = replace(memory, secants=secants, rate=rate)
         return State(theta, slope, state.curvature, step, length, memory=memory)
 
     def _exact(self, objective: Objective, state: State, full: bool = True) -> State:
         """One pass with curvature at the full step, or two more where that rises or leaves the domain."""
-        size, point, theta = 1.0, None, state.theta
+        size, point, theta, rough = 1.0, None, state.theta, self._rough(objective, state.step_in_se)
         if full:
             theta = state.theta + state.step
-            point = self._point(objective, theta, state)
+            point = self._point(rough, theta, state)
         if point is None or not descends(point.value, state.slope.value):
             share = shorter(objective, state.theta, state.step, state.slope)
             if share is None:
                 return self._without_descent(objective, state)
             size, theta = share, state.theta + share * state.step
-            point = self._point(objective, theta, state)
+            point = self._point(rough, theta, state)
         if point.curvature.indefinite:
             point = objective.quadratic(theta)
         new = replace(start_state(objective, theta, point), step_size=size)

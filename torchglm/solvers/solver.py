@@ -58,6 +58,7 @@ class State:
     step: Tensor  # the step proposed next
     step_in_se: float  # its length, as far as the solver knows
     exact: Quadratic | None = None  # the quadratic at theta itself, where it was computed
+    rough: Quadratic | None = None  # the same with a curvature in less than double precision
     information: Information = "expected"
     step_size: float = 1.0  # the share of the full step that was taken to get here
     stalled: bool = False
@@ -141,8 +142,8 @@ def run(solver: Solver, objective: Objective, start: Start, stop: Stop, watch: A
     """The solution from `start`: the only solver loop there is.
 
     A solver's own idea of its distance only ends the search; what certifies the end is the exact quadratic at the
-    point, whose Newton step, if still long, starts the search again as a polishing step. `watch(trace)` is called
-    after every step.
+    point, whose Newton step, if still long, starts the search again as a polishing step. `watch(trace, theta)` is
+    called after every step.
     """
     began, name = time.perf_counter(), solver.name
     state = solver.init(objective, start)
@@ -163,7 +164,7 @@ def run(solver: Solver, objective: Objective, start: Start, stop: Stop, watch: A
             }
         )
         if watch is not None:
-            watch(trace)
+            watch(trace, state.theta)
         if _ends(objective, state, stop) or count == stop.max_steps:
             state, done = _certify(objective, state, stop, count)
             if done is None and not solver.polishes:
@@ -190,6 +191,7 @@ def _certify(objective: Objective, state: State, stop: Stop, count: int) -> tupl
     certified = replace(
         state,
         exact=point,
+        rough=None,
         slope=point,
         curvature=point.curvature,
         step=point.step,
@@ -254,13 +256,15 @@ def _is_rounding(objective: Objective, state: State) -> bool:
 
 
 def start_state(objective: Objective, theta: Tensor, point: Quadratic) -> State:
-    """The state of an exact quadratic."""
+    """The state of a quadratic, which is exact where its curvature has double precision."""
+    is_exact = point.precision == "float64"
     return State(
         theta,
         point,
         point.curvature,
         point.step,
         step_in_se(objective, point),
-        exact=point,
+        exact=point if is_exact else None,
+        rough=None if is_exact else point,
         information=point.information,
     )

@@ -26,7 +26,7 @@ def first_theta(objective: Objective, family: Family) -> Tensor | None:
 
     Source: the first iteration of stats::glm.fit from `mustart`.
     """
-    zero = torch.zeros(objective.layout.width, dtype=torch.float64, device=objective.design.y.device)
+    zero = torch.zeros(objective.layout.width, dtype=torch.float64, device=objective.design.device)
     raw, link = objective.raw(zero), family.link
 
     def row_sums(block: Block) -> Sums:
@@ -70,7 +70,7 @@ def intercept_theta(objective: Objective, family: Family) -> Tensor:
     """theta (p,) with the link of the mean response as its constant, zero elsewhere."""
     design = objective.design
     mean = mean_response(design)
-    theta = torch.zeros(objective.layout.width, dtype=torch.float64, device=design.y.device)
+    theta = torch.zeros(objective.layout.width, dtype=torch.float64, device=design.device)
     if design.columns[0].constant:
         theta[0] = family.link.link(mean)[0]
     return theta

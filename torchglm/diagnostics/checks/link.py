@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from torchglm.design.columns import Columns
-from torchglm.design.design import Design
 from torchglm.design.parts import Dense
 from torchglm.diagnostics.checks.check import LEVEL, Check, Finding, Subject, p_text
 from torchglm.errors import DomainError
@@ -78,10 +77,10 @@ def _fit(subject: Subject, eta: Tensor, center: float, scale: float) -> tuple[Ob
     """The fit of y ~ 1 + eta + eta^2, begun at the fit that is checked."""
     estimate = subject.estimate
     design = estimate.objective.design
-    eta = eta.to(design.y.device)
+    eta = eta.to(design.device)
     dense = Dense(((eta,), (eta.square(),)), eta.new_zeros(2))
     columns = Columns(True, dense, (), torch.arange(3, device=eta.device))
-    small = Design(design.y, (columns,), (None,), design.weight, design.ranks)
+    small = replace(design, columns=(columns,), offsets=(None,))
     begin = torch.tensor([center, scale, 0.0], dtype=torch.float64, device=eta.device)
     objective = Objective(small, estimate.objective.likelihood)
     return objective, run(IRLS(), objective, Start(estimate.family, begin), estimate.stop)

@@ -31,6 +31,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from torchglm.design.among_ranks import require_all_rows
 from torchglm.design.weights import Frequency
 from torchglm.errors import OptionError
 from torchglm.inference.covariance.cluster import Clustered
@@ -135,6 +136,7 @@ class BiasReduced(Clustered):
         """B (clusters, rows, rank)."""
 
     def ways(self, estimate: Estimate) -> list[RowGroups]:
+        require_all_rows(estimate.objective.design, f'covariance="{self.name}"')
         ways = super().ways(estimate)
         if len(ways) > 1:
             raise OptionError(f'{self.name} takes one way of clusters. For several take covariance="cluster".')

@@ -71,7 +71,7 @@ class Clustered(CovarianceKind):
 
 def clustered(estimate: Estimate, ways: list[RowGroups], factor: Callable[[int], float]) -> Tensor:
     """The sum over crossed ways of +- factor(G) A (sum_g t_g t_g') A, NaN where a variance comes out negative."""
-    crossings = every_crossing(ways)
+    crossings = every_crossing(ways, estimate.objective.design)
     meats = group_meats(estimate, [groups for _, groups in crossings])
     parts = [
         sign * factor(groups.count) * sandwiched(estimate, meat)

@@ -12,11 +12,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from torchglm.design.design import Design
 from torchglm.design.keys import read_key
 from torchglm.design.numbers import row_label
-from torchglm.errors import DataError, OptionError
+from torchglm.errors import DataError
 from torchglm.inference.estimate import Estimate
-from torchglm.objective.objective import Objective
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,12 @@ class RowGroups:
     codes: Tensor
     count: int
 
-    def crossed(self, other: RowGroups) -> RowGroups:
+    def crossed(self, other: RowGroups, design: Design) -> RowGroups:
         """The groups of rows that share both, those that there are."""
         pairs, codes = torch.unique(self.codes * other.count + other.codes, return_inverse=True)
+        if design.shares is not None:
+            every = torch.unique(torch.cat(design.everywhere([pairs.cpu()]))).to(pairs.device)
+            pairs, codes = every, torch.searchsorted(every, pairs)[codes]
         return RowGroups(f"{self.label} x {other.label}", codes, len(pairs))
 
 
@@ -60,37 +63,35 @@ def used_label(estimate: Estimate, row: int) -> str:
     return row_label(prepared.index, int(prepared.used_of(np.arange(len(prepared.index)))[row]))
 
 
-def require_one_process(objective: Objective, what: str) -> None:
-    """Nothing, where all rows are here.
-
-    Raises: OptionError on several processes, each of which would number its own rows from zero.
-    """
-    world = objective.design.ranks.world
-    if world > 1:
-        raise OptionError(f"{what} looks at rows across the data, which {world} processes share. Use one process.")
-
-
 def grouped(estimate: Estimate, role: str, label: str, values: pd.Series) -> RowGroups:
     """The groups of equal values, their codes in the order of the values.
 
-    Raises: DataError where there is one group only; OptionError on several processes.
+    Raises: DataError where there is one group only.
     """
-    require_one_process(estimate.objective, f"{role}={label}")
-    try:
-        codes, levels = pd.factorize(values, sort=True)
-    except TypeError:  # values of several types have no order; as groups they need none
-        codes, levels = pd.factorize(values)
+    codes, levels = _factorized(values)
+    design = estimate.objective.design
+    if design.shares is not None:  # a group may have rows on several ranks, which number it alike
+        _, every = _factorized(pd.Series(design.everywhere(list(levels))))
+        codes, levels = every.get_indexer(levels)[codes], every
     if len(levels) < 2:
         raise DataError(
             f"{role}={label} is the same in every row of the fit: {str(levels[0])!r}. With one group there is nothing "
             "to tell its variance from."
         )
     return RowGroups(
-        label, torch.from_numpy(codes.astype(np.int64)).to(estimate.objective.design.y.device), len(levels)
+        label, torch.from_numpy(codes.astype(np.int64)).to(estimate.objective.design.device), len(levels)
     )
 
 
-def every_crossing(ways: Sequence[RowGroups]) -> list[tuple[int, RowGroups]]:
+def _factorized(values: pd.Series) -> tuple[np.ndarray, pd.Index]:
+    try:
+        codes, levels = pd.factorize(values, sort=True)
+    except TypeError:  # values of several types have no order; as groups they need none
+        codes, levels = pd.factorize(values)
+    return codes, pd.Index(levels)
+
+
+def every_crossing(ways: Sequence[RowGroups], design: Design) -> list[tuple[int, RowGroups]]:
     """Every set of ways crossed, with the sign of its share: + of one or three, - of two or four ways.
 
     Source: Cameron, Gelbach & Miller (2011), equation 2.13.
@@ -100,6 +101,6 @@ def every_crossing(ways: Sequence[RowGroups]) -> list[tuple[int, RowGroups]]:
         for chosen in combinations(ways, size):
             crossed = chosen[0]
             for other in chosen[1:]:
-                crossed = crossed.crossed(other)
+                crossed = crossed.crossed(other, design)
             out.append((1 if size % 2 else -1, crossed))
     return out

@@ -126,7 +126,7 @@ class HAC(CovarianceKind, name="HAC"):
                 f"order={label} does not order the rows: {first} and {second} both have "
                 f'{times.iloc[order[ties[0]]]!s}. For a panel take covariance="driscoll_kraay" with time=.'
             )
-        return torch.from_numpy(order).to(estimate.objective.design.y.device)
+        return torch.from_numpy(order).to(estimate.objective.design.device)
 
     @property
     def note(self) -> str:

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from torchglm.design.among_ranks import require_all_rows
 from torchglm.design.block import Block
 from torchglm.design.columns import RowColumns
-from torchglm.inference.covariance.groups import RowGroups, require_one_process
+from torchglm.inference.covariance.groups import RowGroups
 from torchglm.inference.estimate import Estimate
+from torchglm.numerics.segments import Segments
 from torchglm.numerics.sums import Sums
 from torchglm.objective.objective import Objective
 
@@ -20,7 +22,7 @@ LARGEST_TABLE = 40_000_000  # groups x raw columns held at once: 320 MB
 def group_scores(objective: Objective, theta: Tensor, ways: Sequence[RowGroups]) -> list[Tensor]:
     """For each way the summed scores of its groups, (p, groups) in the inner order: one pass for all of them."""
     predictors, raw = objective.layout.columns, objective.raw(theta)
-    device = objective.design.y.device
+    device = objective.design.device
     widths = [sum(columns.raw_widths) for columns in predictors]
     tables = [torch.zeros(sum(widths), way.count, dtype=torch.float64, device=device) for way in ways]
 
@@ -34,7 +36,8 @@ def group_scores(objective: Objective, theta: Tensor, ways: Sequence[RowGroups])
 
     objective.sum(row_sums)
     ranks = objective.design.ranks
-    summed = [ranks.all_sum(table.view(-1)).view(table.shape).split(widths) for table in tables]
+    joined = [ranks.all_sum(table.view(-1), "adding up the scores of groups") for table in tables]
+    summed = [flat.view(table.shape).split(widths) for flat, table in zip(joined, tables, strict=True)]
     return [torch.cat([c.collapse(part) for c, part in zip(predictors, table, strict=True)]) for table in summed]
 
 
@@ -54,6 +57,9 @@ def weighted_squares(block: Block, squared: Tensor, repeats: bool) -> Tensor:
 def _add(rows: RowColumns, score: Tensor, codes: Tensor, table: Tensor) -> None:
     """`table` (raw width, groups) with x_ij score_i added at [j, codes_i], column by column."""
     constant, dense, *coded = table.split(rows.whole.raw_widths)
+    if codes.device.type != "cpu":
+        _add_in_order(rows, score, codes, table)
+        return
     if rows.whole.constant:
         constant[0].index_add_(0, codes, score)
     if rows.dense is not None:
@@ -62,6 +68,21 @@ def _add(rows: RowColumns, score: Tensor, codes: Tensor, table: Tensor) -> None:
     for part, cells in zip(rows.coded, coded, strict=True):
         weighted = score if part.values is None else score * part.values
         cells.view(-1).index_add_(0, part.codes * cells.shape[1] + codes, weighted)
+
+
+def _add_in_order(rows: RowColumns, score: Tensor, codes: Tensor, table: Tensor) -> None:
+    """The same on a GPU, where index_add_ adds in another order at every call."""
+    constant, dense, *coded = table.split(rows.whole.raw_widths)
+    groups = table.shape[1]
+    segments = Segments.of(codes, groups)
+    if rows.whole.constant:
+        constant[0] += segments.sums(score)
+    if rows.dense is not None:
+        for x, sums in zip(rows.dense, dense, strict=True):
+            sums += segments.sums(x * score)
+    for part, cells in zip(rows.coded, coded, strict=True):
+        weighted = score if part.values is None else score * part.values
+        cells += Segments.of(part.codes * groups + codes, cells.numel()).sums(weighted).view(cells.shape)
 
 
 def group_meats(estimate: Estimate, ways: Sequence[RowGroups]) -> list[Tensor]:
@@ -97,9 +118,9 @@ def _meat_by_stretches(objective: Objective, theta: Tensor, way: RowGroups, most
 def written_out(objective: Objective, theta: Tensor, order: Tensor | None, rows: int) -> Iterator[Tensor]:
     """The scores (rows, p), inner order, of stretches of about `rows` rows, in `order` (n,) or as they lie.
 
-    Raises: OptionError on several processes.
+    Raises: OptionError where no process holds all rows.
     """
-    require_one_process(objective, "A sum over neighbouring rows")
+    require_all_rows(objective.design, "A sum over neighbouring rows")
     objective.meter.passes += 1
     raw, design = objective.raw(theta), objective.design
     for start in range(0, design.n, rows):

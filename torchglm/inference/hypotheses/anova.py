@@ -18,6 +18,7 @@ from torchglm.errors import OptionError
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.hypotheses.term_tests import (
     TESTS,
+    TWICE,
     Refits,
     Step,
     Tabled,
@@ -27,8 +28,9 @@ from torchglm.inference.hypotheses.term_tests import (
     resolve_test,
     wald_rows,
 )
-from torchglm.inference.hypotheses.terms import ModelTerm, model_terms
+from torchglm.inference.hypotheses.terms import ModelTerm, terms_of
 from torchglm.inference.record import Record
+from torchglm.inference.vector import VectorRecord
 
 TYPES = {"1": "I", "2": "II", "3": "III", "I": "I", "II": "II", "III": "III"}
 
@@ -38,14 +40,14 @@ def anova(record: Record, estimate: Estimate | None, type: object, test: object)
 
     Raises: OptionError, UnknownNameError; what fitting its submodels raises.
     """
-    record.refuse_several("anova()")
     kind = TYPES.get(str(type).upper())
     if kind is None:
         raise OptionError(f'type= is "I", "II" or "III" (or 1, 2, 3); got {type!r}.')
     chosen = resolve_test(record, test)
-    terms = model_terms(record.schema)
+    terms = terms_of(record)
     wald = chosen == "Wald" or is_robust(record)
-    steps = steps_of(terms, kind, with_intercept=wald)
+    several = isinstance(record, VectorRecord)  # whose constants are cuts, sizes and the like
+    steps = steps_of(terms, kind, with_intercept=wald and not several)
     if not steps:
         raise OptionError(
             f"The model {record.facts.formula!r} has no term beside the intercept: there is nothing to test."
@@ -96,5 +98,7 @@ def _notes(record: Record, test: str) -> tuple[str, ...]:
         return (f"{against}; covariance: {record.facts.covariance_note}",)
     if test == "Wald":
         return (f"Wald chi2; covariance: {record.facts.covariance_note}",)
+    if isinstance(record, VectorRecord):
+        return (TWICE,)
     phi = f"phi = {record.numbers.phi:.4g} ({record.facts.dispersion_kind})"
     return (f"{TESTS[test]}; {phi}" + (f" on {record.df_resid:g} df" if test == "F" else ""),)

@@ -19,6 +19,7 @@ import pandas as pd
 from torchglm.families.exponential import Gaussian
 from torchglm.inference import criteria
 from torchglm.inference.hypotheses.term_tests import (
+    TWICE,
     Refits,
     Tabled,
     between,
@@ -30,6 +31,7 @@ from torchglm.inference.hypotheses.term_tests import (
 from torchglm.inference.hypotheses.terms import ModelTerm
 from torchglm.inference.record import Record
 from torchglm.inference.submodel import Submodel
+from torchglm.inference.vector import VectorRecord
 
 NONE = "<none>"
 KNOWN = ("F", "Chisq", "Rao")
@@ -109,6 +111,8 @@ def _statistic(record: Record, test: str, larger: Submodel, smaller: Submodel, d
 
 
 def _notes(record: Record, test: str | None, whose_phi: str) -> tuple[str, ...]:
+    if test is not None and isinstance(record, VectorRecord):
+        return (TWICE,)
     phi = f"phi = {record.numbers.phi:.4g} ({record.facts.dispersion_kind})"
     gaussian = isinstance(record.family, Gaussian) and estimates_phi(record)
     likelihood = "LR = n log(deviance ratio)" if gaussian else f"LR = deviance / phi; {phi}"

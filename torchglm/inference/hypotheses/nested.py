@@ -172,7 +172,7 @@ def in_span(objective: Objective, vectors: Sequence[Tensor]) -> bool:
         return linear_predictor(bare, curvature.solve(bare.collapse_gradient(bare.sum(row_sums))))
 
     for vector in vectors:
-        rest = vector.to(bare.design.y.device)
+        rest = vector.to(bare.design.device)
         for _ in range(2):
             rest = rest - projection(rest)
         if float(rest.norm()) > IN_SPAN * float(vector.norm()):

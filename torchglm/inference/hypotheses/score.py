@@ -42,7 +42,7 @@ def linear_predictor(objective: Objective, theta: Tensor) -> Tensor:
 
 def score(larger: Objective, eta: Tensor) -> Score:
     """The score statistic of a larger model at the linear predictor (rows,) of a smaller one: one pass."""
-    eta = eta.to(larger.design.y.device)
+    eta = eta.to(larger.design.device)
     shifted = larger.on(replace(larger.design, offsets=(eta,)))
     point = shifted.quadratic(torch.zeros(larger.layout.width, dtype=torch.float64, device=eta.device))
     return Score(max(-float(point.gradient.dot(point.step)), 0.0), point.curvature.rank)

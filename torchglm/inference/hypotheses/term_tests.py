@@ -27,6 +27,7 @@ TESTS = {
     "Rao": "score statistic / phi",
     "Wald": "Wald chi2",
 }
+TWICE = "deviance = -2 logLik; the statistic is its change"  # of models of several linear predictors
 ALIASES = {"f": "F", "chisq": "Chisq", "chi2": "Chisq", "lr": "Chisq", "lrt": "Chisq", "rao": "Rao", "score": "Rao"}
 
 
@@ -72,6 +73,8 @@ def resolve_test(record: Record, given: object, known: Iterable[str] = tuple(TES
             f'test="F" needs a dispersion that is estimated; here phi is {record.numbers.phi:g}. Say '
             f'test="{other}", or fit with dispersion="pearson".'
         )
+    if test == "Rao":
+        record.refuse_several("A score test")
     if test in ("Chisq", "Rao") and wald:
         raise OptionError(
             f"test={test!r} compares likelihoods and has no use for the covariance of this fit "
@@ -99,7 +102,6 @@ def refuse_without_likelihood(record: Record, estimate: Estimate | None, what: s
 
     Raises: OptionError for a fit without data, under a penalty, or with sampling weights.
     """
-    record.refuse_several(what)
     if estimate is None:
         raise OptionError(f"{what} needs the data, and this fit was loaded without its data. Fit it again.")
     if record.facts.penalty_note is not None:

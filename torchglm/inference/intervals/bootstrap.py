@@ -15,12 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torchglm.design.among_ranks import require_all_rows
 from torchglm.design.block import Block
 from torchglm.design.weights import Frequency
 from torchglm.errors import OptionError
 from torchglm.inference.covariance.groups import RowGroups
 from torchglm.inference.covariance.scores import group_scores, written_out
 from torchglm.inference.estimate import Estimate
+from torchglm.inference.intervals.refitted import refits, responded
+from torchglm.inference.vector import VectorEstimate
 from torchglm.numerics.seeds import check_seed
 from torchglm.objective.batch import Batch
 from torchglm.solvers.batch import BatchSolution, solve
@@ -55,6 +58,7 @@ def bootstrap(
     Raises: OptionError for an unknown kind or seed, clusters missing or out of place, a family that cannot be sampled.
     """
     check(kind, replicates, clusters)
+    require_all_rows(estimate.objective.design, "A bootstrap")
     estimate.refuse_changed_data()
     rng = np.random.default_rng(check_seed(seed))
     if kind == "wild":
@@ -62,13 +66,12 @@ def bootstrap(
         undefined = torch.zeros_like(thetas, dtype=torch.bool)
         watch(replicates)
     else:
-        solutions = []
-        for batch in _batches(estimate, phi, replicates, kind, rng, clusters):
-            solutions.append(_fits(estimate, batch, kind))
-            watch(len(solutions[-1].theta))
-        thetas = torch.cat([one.theta for one in solutions]).T
-        converged = torch.cat([one.converged for one in solutions])
-        undefined = torch.cat([one.aliased for one in solutions]).T | ~converged
+        if isinstance(estimate, VectorEstimate):
+            found = _refitted(estimate, replicates, kind, rng, clusters, watch)
+        else:
+            found = _fitted(estimate, phi, replicates, kind, rng, clusters, watch)
+        thetas, converged = found.thetas.T, found.converged
+        undefined = found.aliased.T | ~converged
         failed = int((~converged).sum())
     user = estimate.layout.to_user(thetas).masked_fill(undefined[estimate.layout.order], torch.nan)
     return Drawn(user.T.cpu().masked_fill(estimate.aliased, torch.nan), failed)
@@ -87,6 +90,81 @@ def check(kind: str, replicates: int, clusters: object) -> None:
         raise OptionError('kind="clusters" draws whole clusters: give cluster=, as cluster="firm".')
     if kind in ("rows", "parametric") and clusters is not None:
         raise OptionError(f'kind={kind!r} knows no clusters: say kind="clusters" or kind="wild".')
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Replicates in the inner order: (replicates, p), (replicates, p) and (replicates,)."""
+
+    thetas: Tensor
+    aliased: Tensor
+    converged: Tensor
+
+
+def _fitted(
+    estimate: Estimate,
+    phi: float,
+    replicates: int,
+    kind: str,
+    rng: np.random.Generator,
+    clusters: RowGroups | None,
+    watch: Watch,
+) -> _Found:
+    """The replicates of a GLM, fitted as batches."""
+    solutions = []
+    for batch in _batches(estimate, phi, replicates, kind, rng, clusters):
+        solutions.append(_fits(estimate, batch, kind))
+        watch(len(solutions[-1].theta))
+    return _Found(
+        torch.cat([one.theta for one in solutions]),
+        torch.cat([one.aliased for one in solutions]),
+        torch.cat([one.converged for one in solutions]),
+    )
+
+
+def _refitted(
+    estimate: VectorEstimate,
+    replicates: int,
+    kind: str,
+    rng: np.random.Generator,
+    clusters: RowGroups | None,
+    watch: Watch,
+) -> _Found:
+    """The replicates of a model of several linear predictors, fitted one after the other."""
+    stop = Stop(max(ENOUGH, estimate.stop.step_in_se), 100)
+    if kind == "parametric":
+        _refuse_repeated(estimate)
+        fits = responded(estimate, replicates, rng, stop)
+    else:
+        fits = (
+            fit
+            for counts in _row_counts(estimate, replicates, kind, rng, clusters)
+            for fit in refits(estimate, counts, stop)
+        )
+    done = []
+    for fit in fits:
+        done.append(fit)
+        watch(1)
+    return _Found(
+        torch.stack([fit.theta for fit in done]),
+        torch.stack([fit.aliased for fit in done]),
+        torch.tensor([fit.converged for fit in done], device=done[0].theta.device),
+    )
+
+
+def _row_counts(
+    estimate: Estimate, replicates: int, kind: str, rng: np.random.Generator, clusters: RowGroups | None
+) -> Iterator[Tensor]:
+    """(some replicates, rows) what each row's weight is multiplied by."""
+    size = max(1, ENTRIES // max(estimate.objective.design.n, 1))
+    for start in range(0, replicates, size):
+        count = min(size, replicates - start)
+        if kind == "rows":
+            yield _row_weights(estimate, count, rng)
+        else:
+            assert clusters is not None
+            drawn = counts(rng, np.ones(clusters.count), count)
+            yield drawn[:, clusters.codes.cpu()].to(estimate.objective.design.device)
 
 
 def _batches(
@@ -108,7 +186,7 @@ def _batches(
         elif kind == "clusters":
             assert clusters is not None
             drawn = counts(rng, np.ones(clusters.count), count)
-            yield Batch(objective, drawn[:, clusters.codes.cpu()].to(objective.design.y.device))
+            yield Batch(objective, drawn[:, clusters.codes.cpu()].to(objective.design.device))
         else:
             yield Batch(objective, _row_weights(estimate, count, rng))
 
@@ -127,7 +205,7 @@ def counts(rng: np.random.Generator, sizes: np.ndarray, count: int) -> Tensor:
 def _row_weights(estimate: Estimate, count: int, rng: np.random.Generator) -> Tensor:
     """(count, rows) what each row's weight is multiplied by. A frequency weight's copies are drawn one by one."""
     weights = estimate.prepared.weights
-    device = estimate.objective.design.y.device
+    device = estimate.objective.design.device
     if not isinstance(weights, Frequency):
         return counts(rng, np.ones(estimate.objective.design.n), count).to(device)
     w = weights.values.cpu()
@@ -136,11 +214,10 @@ def _row_weights(estimate: Estimate, count: int, rng: np.random.Generator) -> Te
 
 def _responses(estimate: Estimate, phi: float, count: int, rng: np.random.Generator) -> Tensor:
     """(count, rows) responses of the fitted distribution."""
-    if isinstance(estimate.prepared.weights, Frequency):
-        raise OptionError('kind="parametric" draws one response a row: write rows of freq_weights= out first.')
+    _refuse_repeated(estimate)
     objective, family = estimate.objective, estimate.family
     raw = objective.raw(estimate.solution.theta)
-    generator = torch.Generator(objective.design.y.device).manual_seed(int(rng.integers(2**62)))
+    generator = torch.Generator(objective.design.device).manual_seed(int(rng.integers(2**62)))
 
     def of_block(block: Block) -> Tensor:
         mu = family.mean(objective.predictors(block, raw)[:, 0]).expand(count, block.rows).contiguous()
@@ -148,6 +225,11 @@ def _responses(estimate: Estimate, phi: float, count: int, rng: np.random.Genera
         return family.sample(mu, phi, generator, w).T
 
     return objective.design.map(of_block).T
+
+
+def _refuse_repeated(estimate: Estimate) -> None:
+    if isinstance(estimate.prepared.weights, Frequency):
+        raise OptionError('kind="parametric" draws one response a row: write rows of freq_weights= out first.')
 
 
 def _fits(estimate: Estimate, batch: Batch, kind: str) -> BatchSolution:
@@ -168,7 +250,7 @@ def _wild(estimate: Estimate, replicates: int, rng: np.random.Generator, cluster
     for scores, copies in _scores(estimate, clusters, max(1, ENTRIES // replicates)):
         drawn = rng.binomial(copies.astype(np.int64), 0.5, size=(replicates, len(copies)))
         moved += torch.from_numpy(2.0 * drawn - copies) @ scores.cpu()
-    step = estimate.curvature.solve(moved.T.to(estimate.objective.design.y.device))
+    step = estimate.curvature.solve(moved.T.to(estimate.objective.design.device))
     return estimate.solution.theta[:, None] + step
 
 

@@ -22,9 +22,10 @@ from torch import Tensor
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.intervals.brackets import Brackets
 from torchglm.numerics.sums import Sums
+from torchglm.numerics.triangles import factor_many
 from torchglm.objective.batch import Batch
 from torchglm.objective.objective import Objective
-from torchglm.solvers.batch import BatchSolution, factored, solve
+from torchglm.solvers.batch import BatchSolution, solve
 from torchglm.solvers.solver import Stop
 
 ROUNDS = 80
@@ -142,11 +143,12 @@ class _Search:
         rows = torch.arange(len(held), device=held.device)
         gradient = fits.point.gradient[rows, held]
         cross = fits.point.curvature[rows, held]
-        lower, scale, bad = factored(fits.point.curvature, self._free(fits.theta, held))
-        moves = -torch.cholesky_solve((cross * scale).unsqueeze(2), lower).squeeze(2) * scale
+        free = self._free(fits.theta, held)
+        others = factor_many(fits.point.curvature, free, self.objective.layout.order)
+        moves = -others.solve(cross)
         left = cross[rows, held] + (cross * moves).sum(1)  # 1 / [H^-1]_vv: what the others leave of the held one
         moves[rows, held] = 1.0
-        moves[bad] = 0.0
+        moves[(others.aliased & free).any(1)] = 0.0
         if self.score:
             return gradient / (left * self.phi).sqrt(), (left / self.phi).sqrt(), moves
         root = (2.0 * (fits.point.value - nll) / self.phi).clamp(min=0.0).sqrt() * gradient.sign()

@@ -12,7 +12,9 @@ from torchglm.errors import OptionError, UnknownNameError, did_you_mean
 from torchglm.inference.estimate import Estimate, with_data
 from torchglm.inference.intervals.inverted import inverted_interval
 from torchglm.inference.intervals.penalised_profile import penalised_profile_interval
+from torchglm.inference.intervals.vector_profile import vector_profile_interval
 from torchglm.inference.record import Record
+from torchglm.inference.vector import VectorEstimate
 from torchglm.inference.wald import quantiles
 
 METHODS = ("wald", "profile", "score")
@@ -49,6 +51,8 @@ def _inverted(record: Record, estimate: Estimate, level: float, method: str, pla
     signs = {"+": 1.0, "-": -1.0}
     infinite = torch.tensor([signs.get(record.facts.infinite.get(name, ""), 0.0) for name in record.names])
     normal = float(special.ndtri(0.5 + level / 2.0))
+    if isinstance(estimate, VectorEstimate):
+        return vector_profile_interval(estimate, normal, places, infinite)
     return inverted_interval(estimate, record.numbers.phi, normal, places, infinite, score=method == "score")
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from torchglm.design.learn import apply, complete_rows
-from torchglm.design.prepare import new_offset
+from torchglm.design.offsets import new_offset
 from torchglm.design.schema import Schema
 from torchglm.design.sources import Source
 from torchglm.errors import OptionError

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from torchglm.design.learn import apply, complete_rows
-from torchglm.design.prepare import new_offset
+from torchglm.design.offsets import new_offset
+from torchglm.design.request import has_rows
 from torchglm.design.sources import Source, open_source
+from torchglm.design.streams.pieces import pieces_of
 from torchglm.errors import OptionError
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.jacobian import LARGEST_MATRIX, eta_errors
@@ -80,8 +82,21 @@ def predict(record: Record, data: Any, asked: Asked, given: Mapping[str, Any]) -
     Raises: OptionError, LevelError, UnknownNameError, DataError.
     """
     check(asked)
-    linear = linear_predictor(record, open_source(data), asked, given)
-    return shown(record, linear, asked)
+    source = open_source(data)
+    found = [
+        shown(record, linear_predictor(record, piece, asked, _cut(given, piece, source.rows)), asked)
+        for piece in pieces_of(source, record.factors)
+    ]
+    return found[0] if len(found) == 1 else pd.concat(found)
+
+
+def _cut(given: Mapping[str, Any], piece: Source, rows: int) -> Mapping[str, Any]:
+    """Of arguments with one value a row of the data, those of a piece."""
+    if piece.rows == rows:
+        return given
+    place = slice(piece.index[0], piece.index[-1] + 1)
+    own = {role: value for role, value in given.items() if has_rows(value, rows)}
+    return {**given, **{r: v.iloc[place] if isinstance(v, pd.Series) else v[place] for r, v in own.items()}}
 
 
 def check_without_data(asked: Asked, given: Mapping[str, Any]) -> None:
@@ -113,7 +128,7 @@ def _fitted_rows(record: Record, estimate: Estimate) -> tuple[Tensor, Tensor]:
     objective = estimate.objective.on(design)
     raw = objective.raw(estimate.solution.theta)
     columns = design.columns[0]
-    covariance = record.defined_covariance.to(design.y.device)[columns.positions][:, columns.positions]
+    covariance = record.defined_covariance.to(design.device)[columns.positions][:, columns.positions]
     found = [
         (objective.predictors(block, raw)[:, 0].clone(), errors_of(block.columns[0].model_matrix(), covariance))
         for block in design.blocks(max(1, LARGEST_MATRIX // max(columns.width, 1)))

@@ -1,0 +1,48 @@
+"""Sums by cell whose order is fixed: what a GPU adds up by, here without one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from torchglm import glm
+from torchglm.numerics.segments import Segments
+
+
+@pytest.mark.parametrize(
+    "rows, cells, skew", [(0, 3, 1.0), (1, 1, 1.0), (5_000, 1, 1.0), (5_000, 4_000, 1.0), (30_000, 300, 6.0)]
+)
+def test_sums_are_exact_sums(rows, cells, skew):
+    rng = np.random.default_rng(rows + cells)
+    codes = torch.from_numpy((cells * rng.random(rows) ** skew).astype(np.int64))
+    v = torch.from_numpy(rng.normal(size=rows))
+    segments = Segments.of(codes, cells)
+    found = segments.sums(v).tolist()
+    expected = [math.fsum(v[codes == cell].tolist()) for cell in range(cells)]
+    assert len(found) == cells
+    assert found == pytest.approx(expected, rel=1e-13, abs=1e-13)
+    assert segments.levels[-1].shape[0] == cells
+
+
+def test_a_giant_cell_is_summed_in_short_runs():
+    segments = Segments.of(torch.zeros(100_000, dtype=torch.int64), 2)
+    assert max(level.shape[1] for level in segments.levels) <= 64
+    assert sum(level.numel() for level in segments.levels) < 1.3 * 100_000
+    assert segments.sums(torch.ones(100_000, dtype=torch.float64)).tolist() == [100_000.0, 0.0]
+
+
+def test_rows_are_sorted_once(second_device, data, monkeypatch):
+    made = []
+    of = Segments.of
+    monkeypatch.setattr(Segments, "of", staticmethod(lambda codes, cells: made.append(cells) or of(codes, cells)))
+    fit = glm("count ~ a + g + h", data, "poisson", device="cuda")
+    assert fit.passes > 3
+    assert sorted(made) == sorted(set(made))  # each factor and each table once, whatever the passes
+
+
+def test_twice_the_same_bits(second_device, data):
+    first, second = (glm("count ~ a:g + h", data, "poisson", device="cuda").params for _ in range(2))
+    assert first.equals(second)

@@ -1,0 +1,144 @@
+"""What can be wrong with a group is said of it, and leaves the others as they are."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.many.conftest import quietly
+from torchglm import glm
+from torchglm.errors import DataError, OptionError, StatusWarning, UnknownNameError
+from torchglm.many import groups as groups_file
+from torchglm.objective import grouped
+
+
+@pytest.fixture(scope="module")
+def shops() -> pd.DataFrame:
+    """Seven groups: two good, one separated, one without an event, one of three rows, one constant in x, one empty."""
+    rng = np.random.default_rng(5)
+    sizes = {"good": 80, "other": 50, "split": 40, "never": 30, "few": 3, "flat": 30}
+    frame = pd.DataFrame({"shop": np.repeat(list(sizes), list(sizes.values()))})
+    frame["x"] = rng.normal(size=len(frame))
+    frame["yes"] = (rng.random(len(frame)) < 0.5).astype(float)
+    frame.loc[frame["shop"] == "split", "yes"] = (frame["x"] > 0.0).astype(float)
+    frame.loc[frame["shop"] == "never", "yes"] = 0.0
+    frame.loc[frame["shop"] == "flat", "x"] = 1.5
+    frame["shop"] = pd.Categorical(frame["shop"], [*sizes, "empty"])
+    return frame.sample(frac=1.0, random_state=2, ignore_index=True)
+
+
+def test_each_fault_is_named_and_warned_of_once(shops):
+    with pytest.warns(StatusWarning) as caught:
+        fits = glm("yes ~ x", shops[shops["shop"] != "few"], "binomial", by="shop")
+    assert len(caught) == 1 and caught[0].filename == __file__
+    message = str(caught[0].message)
+    assert message.startswith("4 of 7 models have not simply converged. ")
+    assert "Separated: 2 ('split', 'never')" in message and "No rows: 2 ('few', 'empty')" in message
+    assert fits.infinite["split"]["x"] == "+" and fits.infinite["never"] == {"Intercept": "-"}
+    assert fits.params.loc["split", "x"] == np.inf and fits.params.loc["never", "Intercept"] == -np.inf
+    assert np.isnan(fits.bse.loc["split", "x"])
+    assert fits.aliased == {"flat": ["x"]}
+    assert list(fits.converged[fits.converged].index) == ["good", "other", "flat"]
+    assert fits.params.loc["empty"].isna().all()
+    assert np.isnan(fits.glance().set_index("shop").loc["empty", "deviance"])
+    for name in ("good", "other"):
+        alone = glm("yes ~ x", shops[shops["shop"] == name].assign(shop=0), "binomial")
+        np.testing.assert_allclose(fits.params.loc[name], alone.params, rtol=1e-8)
+
+
+def test_groups_that_cannot_be_had(shops):
+    fits = quietly(lambda: glm("yes ~ x", shops, "binomial", by="shop"))
+    with pytest.raises(DataError, match="no rows"):
+        fits["empty"]
+    with pytest.raises(UnknownNameError, match="'godo'.*'good'"):
+        fits["godo"]
+
+
+def test_a_group_that_cannot_be_fitted_says_why():
+    frame = pd.DataFrame({"g": ["a"] * 6 + ["b"] * 6, "x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0] * 2})
+    frame["y"] = [1.0, 2.0, 2.5, 4.0, 5.5, 6.0, -1.0, -2.0, -2.5, -4.0, -5.5, -6.0]
+    with pytest.warns(StatusWarning, match=re.escape("Failed: 1 ('b')")):
+        fits = glm("y ~ x", frame, "gaussian", "log", by="g")
+    assert fits.status["a"] == "Converged." and "mean leaves its domain" in fits.status["b"]
+    assert fits.params.loc["b"].isna().all()
+
+
+def test_too_few_rows():
+    frame = pd.DataFrame({"g": ["a"] * 5 + ["b", "b", "c"], "x": [1.0, 2.0, 4.0, 3.0, 5.0, 1.0, 2.0, 3.0]})
+    frame["y"] = [1.0, 3.0, 2.0, 5.0, 4.0, 2.0, 3.0, 1.0]
+    with pytest.warns(StatusWarning, match=re.escape("Too few rows: 2 ('b', 'c')")):
+        fits = glm("y ~ x", frame, by="g")
+    assert fits.status["c"].startswith("Too few rows: 1 for 1 coefficients")
+    assert np.isnan(fits.bse.loc["b"]).all() and np.isnan(fits.glance().loc[1, "dispersion"])
+    np.testing.assert_allclose(fits.params.loc["b"], [1.0, 1.0])
+
+
+def test_nearly_collinear_groups_keep_the_digits_of_a_fit_alone():
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame({"g": np.repeat(["a", "b"], 60), "x": rng.normal(size=120)})
+    frame["z"] = frame["x"] + np.where(frame["g"] == "a", 1e-5, 1.0) * rng.normal(size=120)
+    frame["y"] = frame["x"] + rng.normal(size=120)
+    fits = glm("y ~ x + z", frame, by="g")
+    # an orthogonal factorisation in extended steps: the least-squares solution by numpy's SVD
+    rows = frame[frame["g"] == "a"]
+    design = np.column_stack([np.ones(60), rows["x"], rows["z"] - rows["x"]])
+    b = np.linalg.lstsq(design, rows["y"], rcond=None)[0]
+    np.testing.assert_allclose(fits.params.loc["a"], [b[0], b[1] - b[2], b[2]], rtol=1e-7)
+
+
+def test_a_giant_group_goes_alone_and_unpadded(shops, monkeypatch):
+    whole = quietly(lambda: glm("yes ~ x", shops, "binomial", by="shop"))
+    padded, together = [], grouped._padded
+
+    def watched(objective, groups, some, rooms):
+        padded.extend(some.tolist())
+        return together(objective, groups, some, rooms)
+
+    monkeypatch.setattr(grouped, "_padded", watched)
+    monkeypatch.setattr(groups_file, "ENTRIES", 150)  # 80 rows x 2 columns are more
+    fits = quietly(lambda: glm("yes ~ x", shops, "binomial", by="shop"))
+    assert list(fits).index("good") not in padded and list(fits).index("other") in padded
+    np.testing.assert_allclose(fits.params.loc["good"], whole.params.loc["good"], rtol=1e-8)
+    assert fits.status["good"] == "Converged."
+
+
+def test_rows_without_a_key_are_left_out_or_refused(shops):
+    frame = shops.assign(shop=shops["shop"].astype(object))
+    frame.loc[0, "shop"] = None
+    name = shops.loc[0, "shop"]
+    fits = quietly(lambda: glm("yes ~ x", frame, "binomial", by="shop"))
+    assert fits.glance().set_index("shop").loc[name, "nobs"] == (shops["shop"] == name).sum() - 1
+    with pytest.raises(DataError, match="by=shop is missing in 1 row"):
+        glm("yes ~ x", frame, "binomial", by="shop", missing="raise")
+
+
+def test_covariances_that_no_batch_has_are_those_of_each_fit(shops):
+    frame = shops[shops["shop"].isin(["good", "other"])].assign(firm=lambda d: np.arange(len(d)) % 12)
+    frame["shop"] = frame["shop"].astype(str)
+    for arguments in ({"covariance": "HC3"}, {"cluster": "firm"}, {"penalty": "firth"}, {"solver": "lbfgs"}):
+        fits = glm("yes ~ x", frame, "binomial", by="shop", **arguments)
+        alone = glm("yes ~ x", frame[frame["shop"] == "other"], "binomial", **arguments)
+        np.testing.assert_allclose(fits.bse.loc["other"], alone.bse, rtol=1e-9)
+
+
+def test_what_has_no_meaning_for_many_models(shops):
+    with pytest.raises(OptionError, match="start="):
+        glm("yes ~ x", shops, "binomial", by="shop", start=[0.0, 0.0])
+    with pytest.raises(OptionError, match="loop over the groups"):
+        glm("~ x", shops, "binomial", by="shop", responses=["yes"])
+    with pytest.raises(UnknownNameError, match="'shpo'"):
+        glm("yes ~ x", shops, "binomial", by="shpo")
+
+
+def test_data_written_over_are_refused():
+    rng = np.random.default_rng(3)
+    data = {"g": np.repeat([1, 2], 20), "x": rng.normal(size=40), "y": rng.normal(size=40)}
+    fits = glm("y ~ x", data, by="g")
+    data["x"] += 1.0
+    with pytest.raises(DataError, match="written over"):
+        fits.glance()
+    with pytest.raises(DataError, match="written over"):
+        fits[1]

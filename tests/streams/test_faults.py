@@ -1,0 +1,286 @@
+"""What can go wrong with data on disk: nothing wrong is returned, and nothing is left behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import torchglm
+from torchglm import glm, stream
+from torchglm.design.streams import spool
+from torchglm.design.streams.stream import Stream
+from torchglm.errors import DataError, FormulaError, LevelError, OptionError, UnknownNameError, WeightError
+
+pq = pytest.importorskip("pyarrow.parquet")
+
+
+def write(folder, *frames):
+    for k, frame in enumerate(frames):
+        frame.to_parquet(folder / f"{k}.parquet", row_group_size=200, index=False)
+    return folder
+
+
+def part(rows=500, seed=0, **columns):
+    rng = np.random.default_rng(seed)
+    made = {"y": rng.poisson(2.0, rows), "x": rng.normal(size=rows), "g": rng.choice(["a", "b"], rows)}
+    return pd.DataFrame(made | columns)
+
+
+def fitted(data, formula="y ~ x + g", **options):
+    return glm(formula, data, "poisson", memory_limit="1 MB", **options)
+
+
+def test_a_truncated_file(tmp_path):
+    write(tmp_path, part(), part())
+    path = tmp_path / "1.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"1\.parquet' is not a Parquet file, or is damaged"):
+        fitted(tmp_path)
+
+
+def test_a_file_damaged_inside(tmp_path):
+    write(tmp_path, part(rows=5_000))
+    path = tmp_path / "0.parquet"
+    data = bytearray(path.read_bytes())
+    place = pq.ParquetFile(path).metadata.row_group(2).column(1).data_page_offset
+    data[place : place + 64] = b"\xff" * 64
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="is damaged"):
+        fitted(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "other, message",
+    [
+        (part().rename(columns={"x": "z"}), "has no column 'x', which"),
+        (part(x=["text"] * 500), "column 'x' is .*string in .* and double"),
+    ],
+)
+def test_a_file_with_another_schema(tmp_path, other, message):
+    with pytest.raises(DataError, match=message):
+        fitted(write(tmp_path, part(), other))
+
+
+def test_numbers_may_differ_in_width(tmp_path):
+    whole, floats = part(x=np.arange(500) % 7), part(seed=1)
+    both = pd.concat([whole, floats])
+    fit = fitted(write(tmp_path, whole, floats))
+    assert np.allclose(fit.params, glm("y ~ x + g", both, "poisson").params, rtol=1e-12)
+
+
+def test_a_level_only_in_the_last_file(tmp_path):
+    frames = [part(), part(seed=1), part(seed=2, g=["zz"] * 500)]
+    one, other = glm("y ~ x + g", pd.concat(frames), "poisson"), fitted(write(tmp_path, *frames))
+    assert "g[T.zz]" in other.params
+    assert np.allclose(one.params, other.params, rtol=1e-12)
+    assert list(one.params.index) == list(other.params.index)
+
+
+def test_a_level_only_in_rows_that_are_dropped(tmp_path):
+    last = part(seed=1)
+    last["g"] = last["g"].where(last.index != 7, "rare")
+    last.loc[7, "x"] = np.nan
+    one, other = glm("y ~ x + g", pd.concat([part(), last]), "poisson"), fitted(write(tmp_path, part(), last))
+    assert "g[T.rare]" not in other.params
+    assert np.allclose(one.params, other.params, rtol=1e-12)
+
+
+def test_a_transform_learns_from_the_rows_used(tmp_path):
+    last = part(seed=1)
+    last.loc[[7, 450], "g"] = None
+    last.loc[9, "y"] = -1
+    frames = [part(), last]
+    options = {"formula": "y ~ scale(x) + g", "subset": "y >= 0"}
+    one = glm(options["formula"], pd.concat(frames), "poisson", subset=options["subset"])
+    other = fitted(write(tmp_path, *frames), **options)
+    assert np.allclose(one.params, other.params, rtol=1e-12)
+    assert (one.nobs, one.rows_dropped) == (other.nobs, other.rows_dropped)
+
+
+def test_missing_values_only_in_the_last_block(tmp_path):
+    last = part(seed=1)
+    last.loc[499, "x"] = np.nan
+    assert fitted(write(tmp_path, part(), last)).rows_dropped == 1
+    with pytest.raises(DataError, match="the first in 'x' at row 999"):
+        fitted(tmp_path, missing="raise")
+
+
+def test_an_infinite_value_in_the_last_block(tmp_path):
+    last = part(seed=1)
+    last.loc[499, "x"] = np.inf
+    with pytest.raises(DataError, match=r"'x' is infinite .* in row 999"):
+        fitted(write(tmp_path, part(), last))
+
+
+def test_a_negative_weight_in_the_last_block(tmp_path):
+    with pytest.raises(WeightError, match=r"weights=w is -1\.0 in row 999"):
+        fitted(write(tmp_path, part(w=1.0), part(w=[1.0] * 499 + [-1.0])), weights="w")
+
+
+def test_the_disk_has_no_room(tmp_path, monkeypatch):
+    write(tmp_path, part())
+    full = os.statvfs(tmp_path)
+    small = os.statvfs_result([*full[:4], 1, *full[5:]])
+    monkeypatch.setattr(spool.os, "statvfs", lambda path: small)
+    with pytest.raises(DataError, match=r"needs .* GB in .* Name a directory on a larger disk: cache="):
+        fitted(tmp_path)
+
+
+def test_the_disk_fills_up(tmp_path, monkeypatch):
+    write(tmp_path, part())
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(spool.os, "pwrite", refuse)
+    with pytest.raises(DataError, match="cache="):
+        fitted(tmp_path)
+
+
+def test_a_file_that_changes_between_passes(tmp_path, monkeypatch):
+    write(tmp_path, part(), part())
+    data = stream(tmp_path, memory_limit="1 MB")
+    pieces, passes = Stream.pieces, []
+
+    def changing(self, names, plain=()):
+        yield from pieces(self, names, plain)
+        if len(passes) == 0:
+            part(seed=5).to_parquet(tmp_path / "1.parquet")
+        passes.append(names)
+
+    monkeypatch.setattr(Stream, "pieces", changing)
+    with pytest.raises(DataError, match=r"1\.parquet' has changed since it was opened"):
+        glm("y ~ x + g", data, "poisson")
+
+
+def test_frames_that_change_between_passes():
+    calls = []
+
+    def make():
+        calls.append(0)
+        return iter([part(), part(rows=500 - len(calls))])
+
+    with pytest.raises(DataError, match=r"gave 99. rows where it had 999 before"):
+        glm("y ~ x + g", make, "poisson")
+
+
+def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
+    data = write(tmp_path, part(), part())
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    written = spool.Spool.write
+
+    def interrupted(self, columns, rows):
+        written(self, columns, rows)
+        assert list(cache.iterdir()) == []  # the file has no name: a kill leaves nothing either
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(spool.Spool, "write", interrupted)
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        fitted(data, cache=cache)
+    assert list(cache.iterdir()) == []
+    assert threading.active_count() == before
+
+
+def test_an_error_of_the_readers_thread_is_raised(tmp_path):
+    frames = [part(), part().drop(columns="x")]
+    with pytest.raises(DataError, match="Frame 1 has no column 'x'"):
+        glm("y ~ x + g", lambda: frames, "poisson")
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ I(x - x.mean())", "y ~ lag(x)", "y ~ np.cumsum(x)", "y ~ I(x / x.max())", "y ~ x.rank()"]
+)
+def test_code_that_looks_at_other_rows_is_refused(tmp_path, formula):
+    with pytest.raises(FormulaError, match="looks at more than its own row"):
+        fitted(write(tmp_path, part()), formula)
+
+
+def test_a_transform_that_does_not_fit_in_memory(tmp_path):
+    write(tmp_path, part(rows=60_000))
+    with pytest.raises(DataError, match=r"learns from all 60,000 rows at once.*memory_limit= allows 0.001 GB"):
+        fitted(tmp_path, "y ~ scale(x)")
+
+
+def test_a_transform_whose_code_says_all_needs_no_memory(tmp_path):
+    frame = part(rows=60_000)
+    write(tmp_path, frame)
+    formula = "y ~ bs(x, knots=[-1, 0, 1], lower_bound=-6, upper_bound=6)"
+    assert np.allclose(fitted(tmp_path, formula).params, glm(formula, frame, "poisson").params, rtol=1e-12)
+
+
+def test_one_level_is_refused(tmp_path):
+    with pytest.raises(LevelError, match="'g' has one level only"):
+        fitted(write(tmp_path, part(g="a"), part(g="a")))
+
+
+def test_no_complete_row(tmp_path):
+    with pytest.raises(DataError, match=r"No row is complete: every row has a missing value in 'x' \(500 rows\)"):
+        fitted(write(tmp_path, part(x=np.nan)))
+    with pytest.raises(DataError, match="subset= leaves none of the 500 rows"):
+        fitted(tmp_path, "y ~ g", subset="y > 1000")
+
+
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        ({"memory_limit": "much"}, OptionError, 'memory_limit= is bytes, .* or text as "512 MB"'),
+        ({"memory_limit": 10}, OptionError, "a million at least"),
+        ({"cache": "/no/such/directory"}, OptionError, "cache= is a directory that is there"),
+    ],
+)
+def test_options_of_a_stream(tmp_path, options, error, message):
+    with pytest.raises(error, match=message):
+        glm("y ~ x", write(tmp_path, part()), "poisson", **options)
+
+
+def test_what_is_no_stream(tmp_path):
+    with pytest.raises(DataError, match="is in memory already"):
+        stream(part())
+    with pytest.raises(DataError, match="No file matches"):
+        stream(str(tmp_path / "*.parquet"))
+    with pytest.raises(DataError, match="holds no Parquet file"):
+        stream(tmp_path)
+    with pytest.raises(DataError, match="makes no frame"):
+        stream(lambda: [])
+    with pytest.raises(DataError, match="data must be"):
+        stream(iter([part()]))
+    with pytest.raises(UnknownNameError, match="neither a column of the data"):
+        fitted(write(tmp_path, part()), "y ~ xx")
+
+
+def test_only_the_columns_needed_are_read(tmp_path, monkeypatch):
+    write(tmp_path, part(z=1.0, w=2.0))
+    read, pieces = [], Stream.pieces
+
+    def noted(self, names, plain=()):
+        read.append(list(names))
+        return pieces(self, names, plain)
+
+    monkeypatch.setattr(Stream, "pieces", noted)
+    fitted(tmp_path)
+    assert read[1:] == [["g"], ["y", "g", "x"]] or read[1:] == [["g"], ["y", "x", "g"]]  # levels, then everything used
+    read.clear()
+    fitted(tmp_path, "y ~ x")
+    assert read[1:] == [["y", "x"]]
+
+
+def test_memory_bounds_the_pieces(tmp_path):
+    data = write(tmp_path, pd.concat([part(rows=5_000, seed=k) for k in range(8)]))
+    sizes = [piece.rows for piece in stream(data, memory_limit="1 MB").stream.pieces(["y", "x", "g"])]
+    assert max(sizes) == 4_096
+    assert sum(sizes) == 40_000
+
+
+def test_predictions_for_a_stream(tmp_path):
+    data = write(tmp_path, part())
+    fit = glm("y ~ x + g", part(), "poisson")
+    assert np.array_equal(fit.predict(str(data / "0.parquet")), fit.predict(stream(data)))
+    assert isinstance(torchglm.stream(data).rows, int)

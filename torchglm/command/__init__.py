@@ -1,0 +1,1 @@
+"""The command line: `torchglm fit`, `predict` and `summary`."""

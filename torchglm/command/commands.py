@@ -1,0 +1,162 @@
+"""The three commands: what each does with what the parser found."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import pandas as pd
+
+import torchglm
+from torchglm.command.parser import FORMATS
+from torchglm.command.spelled import spelled
+from torchglm.command.tables import (
+    STANDARD,
+    as_frame,
+    check_folder,
+    check_target,
+    read_table,
+    several_processes,
+    write_table,
+)
+from torchglm.errors import OptionError
+from torchglm.families import FAMILIES, LINKS
+from torchglm.fit import Fit
+from torchglm.inference.covariance.kind import COVARIANCES
+from torchglm.many.fits import Fits
+from torchglm.objective.penalty import PENALTIES
+from torchglm.saving import load
+from torchglm.solvers.solver import SOLVERS
+from torchglm.vector_fit import VectorFit
+
+NAMED = {"family": FAMILIES, "link": LINKS, "covariance": COVARIANCES, "solver": SOLVERS, "penalty": PENALTIES}
+NOT_ARGUMENTS = {"command", "model", "out", "summary", "exponentiate", "stars", "level", "tidy", "glance"}
+NOT_ARGUMENTS |= {"threads", "strict", "traceback"}
+
+
+class Usage(Exception):
+    """A command that means nothing: the message of a usage error."""
+
+
+def fit(asked: argparse.Namespace) -> None:
+    """Nothing; the model is fitted, and what was asked for is printed and written.
+
+    Raises: Usage, a TorchGLMError.
+    """
+    function: Callable[..., Any] = getattr(torchglm, asked.model)
+    arguments = {name: value for name, value in vars(asked).items() if name not in NOT_ARGUMENTS}
+    unknown = [name for name in arguments if name not in inspect.signature(function).parameters]
+    if unknown:
+        flags = {"covariance": "cov"}
+        shown = ", ".join("--" + flags.get(name, name).replace("_", "-") for name in unknown)
+        raise Usage(f"--model {asked.model} does not take {shown}")
+    if "by" in asked and ("out" in asked or "summary" in asked):
+        raise Usage("--by makes many fits: take --tidy and --glance; there is no --out and no --summary of them")
+    _check_targets(asked)
+    for name, registry in NAMED.items():
+        if name in arguments:
+            arguments[name] = spelled(arguments[name], registry)
+    for name in ("cluster", "by"):
+        if name in arguments and len(arguments[name]) == 1:
+            arguments[name] = arguments[name][0]
+    arguments["data"] = read_table(asked.data)
+    found: Fit | VectorFit | Fits = _without_variables(function, arguments)
+    if several_processes()[0] > 0:
+        return
+    if isinstance(found, Fits):
+        _write_tables(found, asked, getattr(asked, "tidy", None if "glance" in asked else STANDARD))
+        return
+    if "out" in asked:
+        found.save(asked.out)
+    _show(found, asked)
+
+
+def predict(asked: argparse.Namespace) -> None:
+    """Nothing; the predictions are written.
+
+    Raises: Usage, a TorchGLMError.
+    """
+    check_target(asked.out)
+    found, data = load(asked.fit), read_table(asked.data)
+    frame = as_frame(data)
+    table = predictions(found, frame, asked)
+    if asked.append:
+        twice = [name for name in table.columns if name in frame.columns]
+        if twice:
+            raise OptionError(f"The data have a column {twice[0]!r} already: rename it, or leave --append out.")
+        table = pd.concat([frame, table.set_axis(frame.index)], axis=1)
+    write_table(table, asked.out)
+
+
+def predictions(found: Fit | VectorFit, frame: pd.DataFrame, asked: argparse.Namespace) -> pd.DataFrame:
+    """One row a row of `frame`: predicted, or a column a class; se, lower, upper where asked for.
+
+    Raises: Usage, a TorchGLMError.
+    """
+    if isinstance(found, Fit):
+        scale = asked.kind or "response"
+        values = found.predict(
+            frame, scale=scale, se=asked.se, interval=asked.interval, level=asked.level, new_levels=asked.new_levels
+        )
+    else:
+        if asked.interval is not None:
+            raise Usage("--interval is for fits of --model glm; take --se")
+        values = found.predict(frame, asked.kind, se=asked.se, new_levels=asked.new_levels)
+    if isinstance(values, pd.Series):
+        return values.to_frame("predicted")
+    return values.set_axis([_flat(name) for name in values.columns], axis=1)
+
+
+def _flat(name: Any) -> str:
+    return ".".join(map(str, name)) if isinstance(name, tuple) else str(name)
+
+
+def summary(asked: argparse.Namespace) -> None:
+    """Nothing; the summary is printed, and the tables are written.
+
+    Raises: a TorchGLMError.
+    """
+    _check_targets(asked)
+    _show(load(asked.fit), asked)
+
+
+def _check_targets(asked: argparse.Namespace) -> None:
+    for name in ("tidy", "glance"):
+        check_target(getattr(asked, name, None))
+    if "out" in asked:
+        if asked.out == STANDARD:
+            raise Usage("--out takes a file: a fit cannot be saved to standard output")
+        check_folder(asked.out)
+
+
+def _show(found: Fit | VectorFit, asked: argparse.Namespace) -> None:
+    """Nothing; the tables asked for are written, and the summary is printed."""
+    tidy, glance = getattr(asked, "tidy", None), getattr(asked, "glance", None)
+    _write_tables(found, asked, tidy)
+    form = getattr(asked, "summary", "none" if STANDARD in (tidy, glance) else "text")
+    if form == "none":
+        return
+    page = found.summary(level=asked.level, exponentiate=asked.exponentiate, stars=asked.stars)
+    writers: dict[str, Callable[[], str]] = dict(
+        zip(FORMATS, (page.as_text, page.as_markdown, page.as_html, page.as_latex), strict=True)
+    )
+    sys.stdout.write(writers[form]().rstrip("\n") + "\n")
+
+
+def _write_tables(found: Fit | VectorFit | Fits, asked: argparse.Namespace, tidy: str | None) -> None:
+    if tidy is not None:
+        write_table(found.tidy(exponentiate=asked.exponentiate, conf_int=True, level=asked.level), tidy)
+    if "glance" in asked:
+        write_table(found.glance(), asked.glance)
+
+
+def _called(_function: Callable[..., Any], _arguments: dict[str, Any]) -> Any:
+    return _function(**_arguments)
+
+
+# A formula may use the variables around the call. Here there are none, whatever this file has.
+_without_variables = FunctionType(_called.__code__, {})

@@ -1,0 +1,121 @@
+"""Tables in and out of files: CSV and Parquet, told apart by the name; `-` is CSV on standard input or output."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from torchglm.errors import DataError, OptionError
+from torchglm.numerics.ranks import SWITCH
+
+CSV, TSV, PARQUET = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zst"), (".tsv", ".tsv.gz"), (".parquet", ".pq")
+STANDARD = "-"
+
+
+def read_table(name: str) -> Any:
+    """What glm() takes as data: a frame of a CSV file, the name itself of anything else.
+
+    Raises: DataError for a file that is not there, or not CSV.
+    """
+    separator = _separator(name)
+    if separator is None:
+        return name
+    shown = "standard input" if name == STANDARD else repr(name)
+    if name == STANDARD and several_processes()[1] > 1:
+        raise OptionError("Standard input cannot be read by several processes at once: give them a file.")
+    try:
+        # read first: pandas takes Ctrl-C while it waits for input for a damaged file
+        given = io.StringIO(sys.stdin.read()) if name == STANDARD else name
+        frame = pd.read_csv(given, sep=separator, skipinitialspace=True)
+    except FileNotFoundError as error:
+        raise DataError(f"There is no file {shown}.") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{shown} is a folder, not a file.") from error
+    except (ValueError, EOFError, OSError) as error:  # pandas' errors of a parser are ValueErrors
+        raise DataError(f"{shown} cannot be read as CSV: {error}") from error
+    if frame.columns.empty:
+        raise DataError(f"{shown} has no columns.")
+    return frame
+
+
+def as_frame(data: Any) -> pd.DataFrame:
+    """The data as a frame, a Parquet file read.
+
+    Raises: DataError.
+    """
+    if isinstance(data, pd.DataFrame):
+        return data
+    try:
+        return pd.read_parquet(data)
+    except FileNotFoundError as error:
+        raise DataError(f"There is no file {data!r}.") from error
+    except (ValueError, OSError) as error:
+        raise DataError(f"{data!r} is not a CSV or Parquet file, or is damaged: {error}") from error
+
+
+def check_target(name: str | None) -> None:
+    """Nothing, where a table can be written to `name`: known before the work, not after it.
+
+    Raises: OptionError.
+    """
+    if name in (None, STANDARD):
+        return
+    if _separator(name) is None and not name.lower().endswith(PARQUET):
+        raise OptionError(
+            f"{name!r}: a table is written to a {', '.join((*CSV[:2], TSV[0], PARQUET[0]))} file, or to -."
+        )
+    check_folder(name)
+
+
+def check_folder(name: str) -> None:
+    """Nothing, where the folder of a file to write is there.
+
+    Raises: OptionError.
+    """
+    folder = Path(name).absolute().parent
+    if not folder.is_dir():
+        raise OptionError(f"There is no folder {str(folder)!r} to write {name!r} in. Make it first.")
+
+
+def write_table(frame: pd.DataFrame, name: str) -> None:
+    """Nothing; the table is in the file, all of it or nothing, without its index."""
+    if name == STANDARD:
+        frame.to_csv(sys.stdout, index=False, lineterminator="\n")
+        return
+    separator = _separator(name)
+    if separator is None:
+        _whole(name, lambda draft: frame.to_parquet(draft, index=False))
+    else:
+        _whole(name, lambda draft: frame.to_csv(draft, index=False, sep=separator, lineterminator="\n"))
+
+
+def _whole(name: str, write: Callable[[str], object]) -> None:
+    """A file written beside its place and then moved there; a pipe or device is written to as it is."""
+    target = Path(name)
+    if target.exists() and not target.is_file():
+        write(name)
+        return
+    with tempfile.TemporaryDirectory(prefix=".torchglm-", dir=target.absolute().parent) as folder:
+        draft = Path(folder) / target.name  # whose ending says how it is compressed
+        write(str(draft))
+        os.replace(draft, target)
+
+
+def several_processes() -> tuple[int, int]:
+    """The rank of this process and how many torchrun has started: told by what it has set, without waiting for them."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    return (int(os.environ.get("RANK", "0")), world) if os.environ.get(SWITCH, "").lower() != "off" else (0, 1)
+
+
+def _separator(name: str) -> str | None:
+    """What stands between the values of a text file of that name; None for other files."""
+    if name == STANDARD or name.lower().endswith(CSV):
+        return ","
+    return "\t" if name.lower().endswith(TSV) else None

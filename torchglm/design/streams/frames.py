@@ -1,0 +1,72 @@
+"""A stream of frames that the caller makes anew for every pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torchglm.design.sources import Source, open_source
+from torchglm.design.streams.stream import Batches, Room, Stream
+from torchglm.errors import DataError
+
+Factory = Callable[[], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class FrameStream(Stream):
+    """The frames that `make()` gives, the same ones at every call."""
+
+    make: Factory
+    names: tuple[str, ...]
+    total: int
+    room: Room
+    label: str = "The iterable of frames"
+
+    @property
+    def rows(self) -> int:
+        """How many rows."""
+        return self.total
+
+    def batches(self, names: Sequence[str], rows: int, plain: Collection[str]) -> Batches:
+        """The columns of the frames, whose sizes the caller has chosen."""
+        start = 0
+        for k, frame in enumerate(self.make()):
+            table = open_source(frame)
+            lacking = [name for name in names if name not in table]
+            if lacking:
+                raise DataError(f"Frame {k} has no column {lacking[0]!r}, which the first one has.")
+            yield start, Columns(table, tuple(names))
+            start += table.rows
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of a table that is open."""
+
+    table: Source
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return self.table.rows
+
+    def __getitem__(self, name: str) -> Any:
+        return self.table.column(name)
+
+
+def open_frames(make: Factory, room: Room) -> FrameStream:
+    """The stream of a function that gives an iterable of frames: one pass counts their rows.
+
+    Raises: DataError where it gives no frame, or gives fewer rows the second time.
+    """
+    names: tuple[str, ...] | None = None
+    total = 0
+    for frame in make():
+        table = open_source(frame)
+        names = table.names if names is None else names
+        total += table.rows
+    if names is None:
+        raise DataError(
+            "The function given as data makes no frame. It returns an iterable of frames, anew at every call."
+        )
+    return FrameStream(make, names, total, room)

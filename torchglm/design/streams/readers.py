@@ -1,0 +1,96 @@
+"""Streams from libraries that hand out Arrow batches: pyarrow datasets, DuckDB relations, polars LazyFrames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from torchglm.design.streams.stream import Batches, Room, Stream, is_text
+from torchglm.errors import DataError
+
+Read = Callable[[Sequence[str], int], Iterable[Any]]  # columns, rows of a batch -> record batches, in order
+
+
+@dataclass(frozen=True)
+class ReaderStream(Stream):
+    """What `read` hands out, which asks the library anew at every pass."""
+
+    label: str
+    names: tuple[str, ...]
+    total: int
+    read: Read
+    room: Room
+
+    @property
+    def rows(self) -> int:
+        """How many rows."""
+        return self.total
+
+    def batches(self, names: Sequence[str], rows: int, plain: Collection[str]) -> Batches:
+        """Tables of the columns."""
+        start = 0
+        try:
+            for batch in self.read(list(dict.fromkeys(names)), rows):
+                table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
+                yield start, _coded(table, plain)
+                start += table.num_rows
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{self.label} cannot be read: {error}") from error
+
+
+def open_dataset(dataset: Any, room: Room) -> ReaderStream:
+    """The stream of a pyarrow dataset.
+
+    Raises: DataError.
+    """
+
+    def read(names: Sequence[str], rows: int) -> Iterable[Any]:
+        return dataset.to_batches(columns=list(names), batch_size=rows, batch_readahead=1, fragment_readahead=1)
+
+    try:
+        total = dataset.count_rows()
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"The pyarrow dataset cannot be read: {error}") from error
+    return ReaderStream("The pyarrow dataset", tuple(dataset.schema.names), total, read, room)
+
+
+def open_duckdb(relation: Any, room: Room) -> ReaderStream:
+    """The stream of a DuckDB relation, such as duckdb.sql("SELECT ...") gives."""
+
+    def read(names: Sequence[str], rows: int) -> Iterable[Any]:
+        columns = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
+        return relation.project(columns).to_arrow_reader(rows)
+
+    total = int(relation.aggregate("count(*)").fetchall()[0][0])
+    return ReaderStream("The DuckDB relation", tuple(relation.columns), total, read, room)
+
+
+def open_lazy(lazy: Any, room: Room) -> ReaderStream:
+    """The stream of a polars LazyFrame: its query runs once a pass, on polars' streaming engine."""
+    import polars
+
+    def read(names: Sequence[str], rows: int) -> Iterable[Any]:
+        for frame in lazy.select(list(names)).collect_batches(chunk_size=rows, maintain_order=True):
+            yield _arrow_of(frame)
+
+    total = int(lazy.select(polars.len()).collect().item())
+    return ReaderStream("The polars LazyFrame", tuple(lazy.collect_schema().names()), total, read, room)
+
+
+def _arrow_of(frame: Any) -> pa.Table:
+    """The frame as an Arrow table; a Categorical as text, for its order is that in which the session met it."""
+    import polars
+
+    text = [name for name, kind in frame.schema.items() if kind == polars.Categorical]
+    return frame.with_columns(polars.col(text).cast(polars.String)).to_arrow() if text else frame.to_arrow()
+
+
+def _coded(table: pa.Table, plain: Collection[str]) -> pa.Table:
+    """The table with text that is only looked at as categories."""
+    for k, field in enumerate(table.schema):
+        if field.name in plain and is_text(field.type):
+            table = table.set_column(k, field.name, table.column(k).dictionary_encode())
+    return table

@@ -1,0 +1,137 @@
+"""Stream: a table that is read piece by piece, any number of times, and never held whole."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from torchglm.design.sources import Source, as_series
+from torchglm.design.streams.ahead import ahead
+from torchglm.errors import DataError
+from torchglm.numerics.ranks import Ranks
+
+PIECE_BYTES = 16  # of memory_limit for one of the decoded values of a piece: text, masks and copies come on top
+FEWEST_ROWS, MOST_ROWS = 4_096, 131_072  # of a piece
+
+
+Batches = Generator[tuple[int, Any], None, None]
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a stream may use: bytes of memory at work, and the directory of its cache on disk."""
+
+    memory: int
+    directory: Path
+
+    def piece_rows(self, columns: int) -> int:
+        """Rows of a piece of so many columns."""
+        return min(max(self.memory // (PIECE_BYTES * 8 * max(columns, 1)), FEWEST_ROWS), MOST_ROWS)
+
+
+class Stream(ABC):
+    """A table read in pieces. What one is: `names`, `rows` and `batches`; `label` is what messages call it."""
+
+    label: str
+    room: Room
+    names: tuple[str, ...]
+    rows: int
+
+    @abstractmethod
+    def batches(self, names: Sequence[str], rows: int, plain: Collection[str]) -> Batches:
+        """The place of its first row, and a table of the columns `names` with at most about `rows` rows; in order.
+
+        Text in the columns `plain` may come as categories, the form in which it is small.
+        """
+
+    def share(self, ranks: Ranks) -> Stream:
+        """The part of the rows that this process reads.
+
+        Raises: DataError for a stream that has no parts.
+        """
+        if ranks.world == 1:
+            return self
+        raise DataError(f"{self.label} cannot be shared by {ranks.world} processes. Write it to Parquet first.")
+
+    def refuse_changed(self) -> None:  # noqa: B027 (what cannot tell, says nothing)
+        """Nothing, where the data are as they were when the stream was opened.
+
+        Raises: DataError.
+        """
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether the categories of its dictionaries stand in an order that somebody chose."""
+        return False
+
+    @property
+    def text(self) -> frozenset[str]:
+        """The columns of text, whose categories have no order, though they may come as some."""
+        return frozenset()
+
+    def pieces(self, names: Sequence[str], plain: Collection[str] = ()) -> Iterator[Source]:
+        """The rows as tables of the columns `names`, each labelled by its place; the next one is read meanwhile.
+
+        A table knows the names of all columns, so that a message can suggest one.
+
+        Raises: DataError for data that are damaged, or that have changed since the stream was opened.
+        """
+        read = 0
+        for start, table in ahead(self.batches(names, self.room.piece_rows(len(names)), plain)):
+            count = len(table)
+            read += count
+            if count:
+                index = pd.RangeIndex(start, start + count)
+                yield Source(self.names, count, index, table, self.keeps_order)
+        self.refuse_changed()
+        if read != self.rows:
+            raise DataError(f"{self.label} gave {read} rows where it had {self.rows} before: it has changed meanwhile.")
+
+
+def is_text(kind: Any) -> bool:
+    """Whether an Arrow type is text."""
+    return str(kind) in ("string", "large_string", "string_view")
+
+
+@dataclass(frozen=True)
+class WholeColumns:
+    """The columns of a stream read whole, one at a time, for what has to see all rows at once."""
+
+    stream: Stream
+
+    def __getitem__(self, name: str) -> pd.Series:
+        pieces = [piece.column(name) for piece in self.stream.pieces([name])]
+        if any(isinstance(piece.dtype, pd.CategoricalDtype) for piece in pieces):
+            joined: Any = pd.api.types.union_categoricals(pieces, ignore_order=not _ordered(pieces))
+            return pd.Series(joined)
+        return pd.concat(pieces, ignore_index=True)
+
+
+def _ordered(pieces: list[pd.Series]) -> bool:
+    return all(isinstance(p.dtype, pd.CategoricalDtype) and bool(p.dtype.ordered) for p in pieces)
+
+
+@dataclass(frozen=True)
+class StreamedSource(Source):
+    """A table whose rows come from a stream; a column asked for by itself is read whole."""
+
+    stream: Stream = field(kw_only=True)
+
+    def column(self, name: str) -> pd.Series:
+        """The column of that name, read whole and not kept.
+
+        Raises: UnknownNameError, DataError.
+        """
+        self.refuse_unknown(name)
+        return as_series(self.table[name], name, self.index, self.keeps_order)
+
+
+def source_of(stream: Stream) -> StreamedSource:
+    """The stream as a table."""
+    index = pd.RangeIndex(stream.rows)
+    return StreamedSource(stream.names, stream.rows, index, WholeColumns(stream), stream.keeps_order, stream=stream)

@@ -1,0 +1,134 @@
+"""Many models in one search: their coefficients, standard errors and dispersions, and which of them are not sure.
+
+A model that a batch cannot be sure of (separated, nearly collinear, not converged) is left to a fit of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from torchglm.families.family import Family
+from torchglm.inference.covariance.kind import CovarianceKind, Model
+from torchglm.inference.covariance.robust import HC0, HC1, Sampling
+from torchglm.inference.dispersion import DispersionKind, Fixed, Pearson
+from torchglm.numerics.triangles import factor_many
+from torchglm.objective.batch import Models, Problems
+from torchglm.objective.grouped import Groups, stretches
+from torchglm.objective.objective import Objective
+from torchglm.solvers.batch import BatchSolution, solve
+from torchglm.solvers.solver import Stop
+
+MOST_STEPS = 25  # a separated model takes more: each step carries it one unit on
+CERTAIN = 1e-7  # standard errors: what the last step may be long, and thus move standard errors by
+
+
+def _ratio(n: Tensor, df: Tensor) -> Tensor:
+    return torch.where(df > 0, n / df, math.nan)
+
+
+# The meats that many models can have at once, and what multiplies them: of n and rank.
+MEATS: dict[CovarianceKind, Callable[[Tensor, Tensor], Tensor]] = {
+    HC0(): lambda n, rank: torch.ones_like(n),
+    HC1(): lambda n, rank: _ratio(n, n - rank),
+    Sampling(): lambda n, rank: _ratio(n, n - 1.0),
+}
+
+
+@dataclass(frozen=True)
+class ManyNumbers:
+    """The numbers of G models, formula's order, NaN where aliased and in all of a model that is not `sure`.
+
+    Shapes: theta, variances (G, p); phi, n, rank (G,); sure (G,).
+    """
+
+    theta: Tensor
+    variances: Tensor
+    phi: Tensor
+    n: Tensor
+    rank: Tensor
+    sure: Tensor
+
+    @staticmethod
+    def blank(count: int, p: int) -> ManyNumbers:
+        """Those of models that nothing is known of."""
+        wide, narrow = torch.full((count, p), math.nan, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
+        sure = torch.zeros(count, dtype=torch.bool)
+        return ManyNumbers(wide, wide.clone(), torch.full_like(narrow, math.nan), narrow, narrow.clone(), sure)
+
+    def write(self, places: Tensor, other: ManyNumbers) -> None:
+        """Nothing: the models at `places` have the numbers of `other`."""
+        for field in fields(self):
+            getattr(self, field.name)[places] = getattr(other, field.name)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of every model, beside its coefficients; `repeats`: weights are frequencies."""
+
+    family: Family
+    kind: CovarianceKind
+    dispersion: DispersionKind
+    stop: Stop
+    repeats: bool = False
+
+    @property
+    def is_batched(self) -> bool:
+        """Whether batches can give it."""
+        return (self.kind == Model() or self.kind in MEATS) and isinstance(self.dispersion, Fixed | Pearson)
+
+
+def group_numbers(objective: Objective, groups: Groups, which: Tensor, n: Tensor, wanted: Wanted) -> ManyNumbers:
+    """The numbers of the models of the groups `which` (G,), one model a group; `n` (groups,) the observations of each.
+
+    Shapes: as many models as `groups` has, blank where not asked for.
+    """
+    out = ManyNumbers.blank(len(groups.sizes), objective.layout.width)
+    for stretch in stretches(objective, groups, which):
+        start = stretch.start(wanted.family)
+        good = torch.isfinite(start).all(1)
+        if not bool(good.all()):
+            stretch, start = stretch.of(good), start[good]
+        if len(start):
+            out.write(stretch.groups.cpu(), model_numbers(stretch, start, n[stretch.groups], wanted))
+    return out
+
+
+def search(problems: Problems, start: Tensor, stop: Stop) -> BatchSolution:
+    """The optimum of every problem that has one, with steps that get shorter where that is enough to get there."""
+    stop = Stop(min(stop.step_in_se, 1e-8), min(stop.max_steps, MOST_STEPS))
+    convex = problems.objective.likelihood.is_canonical
+    return solve(problems, start, stop, values=not convex, certain=CERTAIN)
+
+
+def model_numbers(models: Models, start: Tensor, n: Tensor, wanted: Wanted) -> ManyNumbers:
+    """The numbers of some models from `start` (G, p), of `n` (G,) observations."""
+    found = search(models, start, wanted.stop)
+    curvature = found.point.curvature
+    free = torch.ones_like(found.theta, dtype=torch.bool)
+    factored = factor_many(curvature, free, models.objective.layout.order)
+    aliased = factored.aliased
+    rank = (~aliased).sum(1).to(torch.float64)
+    phi = dispersion_of(wanted.dispersion, found.point.pearson, n - rank)
+    if wanted.kind in MEATS:
+        bread = factored.inverse()
+        meat = models.meat(found.theta, wanted.repeats)
+        inner = bread @ meat @ bread * MEATS[wanted.kind](n, rank)[:, None, None]
+        variances = models.user_variances(inner)
+    else:
+        variances = phi[:, None] * models.inverse_variances(factored)
+    left_out = aliased[:, models.objective.layout.order]
+    theta, variances = (t.masked_fill(left_out, math.nan).cpu() for t in (models.to_user(found.theta), variances))
+    sure = found.converged & ~factored.doubtful & torch.isfinite(found.theta).all(1)
+    return ManyNumbers(theta, variances, phi.cpu(), n.cpu(), rank.cpu(), sure.cpu())
+
+
+def dispersion_of(kind: DispersionKind, pearson: Tensor, df: Tensor) -> Tensor:
+    """(G,) phi: Pearson's X2 / df, NaN with no degrees of freedom left, or a number."""
+    if isinstance(kind, Fixed):
+        return torch.full_like(df, kind.phi)
+    return torch.where(df > 0, pearson / df, math.nan)

@@ -1,0 +1,324 @@
+"""glm("~ x", data, responses=): one model a response over one design, all of them in one search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from torchglm.api import check_response, check_stop, device_of, fit_prepared, placed
+from torchglm.call import Call
+from torchglm.design.design import Design
+from torchglm.design.numbers import as_tensor, missing_rows
+from torchglm.design.prepare import prepare
+from torchglm.design.prepared import Prepared
+from torchglm.design.request import Request
+from torchglm.design.response import Response
+from torchglm.design.sources import Source
+from torchglm.design.terms import Factor, Parsed, parse
+from torchglm.design.weights import Frequency
+from torchglm.errors import DataError, FormulaError, OptionError
+from torchglm.families.family import Family
+from torchglm.families.mean import MeanModel
+from torchglm.fit import Fit
+from torchglm.inference.covariance.choice import kind_of_fit
+from torchglm.inference.covariance.given import is_given
+from torchglm.inference.dispersion import resolve_dispersion
+from torchglm.inference.many import ManyNumbers, Wanted, model_numbers
+from torchglm.inference.many_totals import null_response_totals, response_totals
+from torchglm.many.alone import Collected
+from torchglm.many.fits import Fits, ManyCriteria, warn_of
+from torchglm.objective.batch import Batch
+from torchglm.objective.objective import Objective
+
+ENTRIES = 1 << 21  # of responses x rows held at once: 16 MB
+CURVATURES = 1 << 23  # entries of their curvatures
+
+
+def fit_responses(
+    formula: str,
+    source: Source,
+    request: Request,
+    responses: Any,
+    caller: Mapping[str, Any],
+    family: Family,
+    call: Call,
+) -> Fits:
+    """One fit a response.
+
+    Raises: as `glm`; DataError for responses that are no columns of numbers. Warns: StatusWarning.
+    """
+    table = Responded.of(formula, source, request, responses, caller, family, call)
+    collected = table.fitted()
+    warn_of(table.names, collected.arrays.status, stacklevel=5)
+    return table.fits(collected, formula, lambda: collected.complete(table.criteria(collected.arrays.theta)))
+
+
+@dataclass(frozen=True)
+class _WithResponse(Source):
+    """A table with one column more, which stands for the responses while the formula is read."""
+
+    response: str = ""
+
+    def column(self, name: str) -> pd.Series:
+        """The column of that name.
+
+        Raises: as `Source.column`.
+        """
+        return pd.Series(1.0, index=self.index) if name == self.response else super().column(name)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """m responses: names, and the values (rows of the data, k) of any k of them."""
+
+    names: pd.Index
+    source: Source
+    table: np.ndarray | None  # (rows of the data, m); None: columns of the data
+
+    def values(self, some: list[int]) -> Tensor:
+        """(rows of the data, k) float64, NaN where missing.
+
+        Raises: DataError for what is no column of numbers.
+        """
+        if self.table is not None:
+            return as_tensor("responses=", self.table[:, some]).to(torch.float64)
+        names = [self.names[k] for k in some]
+        return torch.stack([as_tensor(name, self.source.column(name)).to(torch.float64) for name in names], dim=1)
+
+
+def read_columns(responses: Any, source: Source) -> Columns:
+    """The responses that an argument names or holds.
+
+    Raises: DataError for another number of rows, and for a DataFrame of other labels; OptionError for anything else;
+    UnknownNameError for a column that is not there.
+    """
+    if isinstance(responses, list | tuple) and responses and all(isinstance(name, str) for name in responses):
+        for name in responses:
+            source.column(name)
+        names, table = pd.Index(responses), None
+    elif isinstance(responses, pd.DataFrame):
+        names, table = responses.columns, aligned_rows(responses, source).to_numpy()
+    else:
+        table = responses.detach().cpu().numpy() if isinstance(responses, Tensor) else np.asarray(responses)
+        if table.ndim != 2:
+            raise OptionError(
+                "responses= takes names of columns, a DataFrame or an array (rows, responses); "
+                f"got {type(responses).__name__} of {table.ndim} dimension(s)."
+            )
+        names = pd.Index([f"y{k + 1}" for k in range(table.shape[1])])
+    if table is not None and len(table) != source.rows:
+        raise DataError(f"responses= has {len(table)} rows; the data have {source.rows}.")
+    if not len(names) or not names.is_unique:
+        raise OptionError(f"responses= needs distinct names; got {len(names)}, {len(set(names))} of them distinct.")
+    return Columns(names.rename("response"), source, table)
+
+
+def aligned_rows(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
+    """The frame with its rows in the order of the data.
+
+    Raises: DataError for other labels.
+    """
+    if frame.index.equals(source.index) or len(frame) != source.rows:
+        return frame
+    if not frame.index.is_unique or set(frame.index) != set(source.index):
+        raise DataError("responses= is a DataFrame whose index is not that of the data. Align it, or give .to_numpy().")
+    return frame.reindex(source.index)
+
+
+@dataclass(frozen=True)
+class Responded:
+    """A design and the responses over it."""
+
+    prepared: Prepared
+    columns: Columns
+    family: Family
+    call: Call
+
+    @staticmethod
+    def of(
+        formula: str,
+        source: Source,
+        request: Request,
+        responses: Any,
+        caller: Mapping[str, Any],
+        family: Family,
+        call: Call,
+    ) -> Responded:
+        """Both, read.
+
+        Raises: as `fit_responses`.
+        """
+        columns = read_columns(responses, source)
+        given = set(columns.names) if columns.table is None else set()
+        parsed = parse(formula, [name for name in source.names if name not in given])
+        if parsed.response is not None:
+            raise FormulaError(
+                f"responses= stands for the left-hand side: write {formula.partition('~')[2].strip()!r} "
+                "after '~' alone."
+            )
+        asked = kind_of_fit(call.covariance, None, request.cluster)
+        check_stop(call.stop)
+        device = device_of(call.device)
+        prepared = prepare(*_one_sided(parsed, source), replace(request, cluster=asked.cluster_key), caller)
+        if prepared.design.ranks.world > 1:
+            raise OptionError("responses= are read whole by each process: use one process.")
+        prepared = placed(prepared, device, call.dtype)
+        return Responded(replace(prepared, parsed=replace(parsed, text=formula), source=source), columns, family, call)
+
+    @property
+    def names(self) -> pd.Index:
+        """The names of the responses."""
+        return self.columns.names
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The likelihood, whose own response is none of them."""
+        return Objective(self.prepared.design, MeanModel(self.family))
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """(n,) the rows of the data that are in the design."""
+        return torch.from_numpy(self.prepared.used_of(np.arange(len(self.prepared.index))))
+
+    def chunks(self) -> list[list[int]]:
+        """The responses, as many at a time as memory allows."""
+        design, p = self.prepared.design, self.objective.layout.width
+        size = max(1, min(ENTRIES // max(design.n, 1), CURVATURES // max(p * p, 1)))
+        return [list(range(k, min(k + size, len(self.names)))) for k in range(0, len(self.names), size)]
+
+    def responses(self, some: list[int]) -> tuple[Tensor, Tensor]:
+        """The values (k, n) over the rows of the design, and which of them a batch can take: complete, and of the
+        family."""
+        design = self.prepared.design
+        y = self.columns.values(some)[self.rows].T.contiguous().to(design.y.device)
+        w = torch.ones_like(design.y) if design.weight is None else design.weight
+        return y, self.family.check_response(y, w.expand_as(y)).all(1) & torch.isfinite(y).all(1)
+
+    def fitted(self) -> Collected:
+        """Every model: those that a batch is sure of as it found them, the others one by one."""
+        call, prepared, objective = self.call, self.prepared, self.objective
+        if objective.layout.width == 0:
+            raise FormulaError(f"The formula {prepared.parsed.text!r} has no column left to estimate.")
+        weights = prepared.weights
+        count = float(prepared.design.n) if weights is None else weights.count()
+        kind = kind_of_fit(call.covariance, weights, prepared.request.cluster)
+        phi = resolve_dispersion(call.dispersion, self.family)
+        wanted = Wanted(self.family, kind, phi, call.stop, isinstance(weights, Frequency))
+        batched = wanted.is_batched and call.penalty is None and call.solver == "auto" and not is_given(call.covariance)
+        numbers = ManyNumbers.blank(len(self.names), objective.layout.width)
+        numbers.n.fill_(count)
+        for some in self.chunks() if batched else ():
+            y, good = self.responses(some)
+            start = Batch(objective, responses=y).start(self.family)
+            good &= torch.isfinite(start).all(1)
+            if bool(good.any()):
+                n = torch.full((int(good.sum()),), count, dtype=torch.float64, device=y.device)
+                found = model_numbers(Batch(objective, responses=y[good]), start[good], n, wanted)
+                numbers.write(torch.tensor(some)[good.cpu()], found)
+        collected = Collected.of(numbers, numbers.sure.numpy())
+        collected.fit(np.flatnonzero(~collected.arrays.converged).tolist(), self.one, "responses")
+        collected.mark_few_rows()
+        return collected
+
+    def fits(self, collected: Collected, formula: str, criteria: Any) -> Fits:
+        """The handle."""
+        schema = self.prepared.schema
+        phi = resolve_dispersion(self.call.dispersion, self.family)
+        return Fits(
+            self.names,
+            schema.names,
+            self.family,
+            formula,
+            phi.estimated,
+            schema.has_intercept,
+            collected.arrays,
+            self.one,
+            criteria,
+        )
+
+    def criteria(self, theta: np.ndarray) -> ManyCriteria:
+        """Deviances and log-likelihoods at `theta` (m, p)."""
+        out = [np.full(len(self.names), np.nan) for _ in range(3)]
+        weights, constant = self.prepared.weights, self.prepared.schema.has_intercept
+        for some in self.chunks():
+            y, good = self.responses(some)
+            good = good.cpu()
+            batch = Batch(self.objective, responses=y[good.to(y.device)])
+            places = np.array(some)[good.numpy()]
+            if not len(places):
+                continue
+            found = response_totals(batch, torch.from_numpy(theta[places]), self.family, weights)
+            null = null_response_totals(batch, self.family, weights, constant)
+            for values, rows in zip(
+                out, (found.deviance, null.deviance, found.log_likelihoods(self.family)), strict=True
+            ):
+                values[places] = rows.numpy()
+        return ManyCriteria(*out)
+
+    def one(self, place: int) -> Fit:
+        """The fit of one response, as glm() gives it.
+
+        Raises: what `glm` raises.
+        """
+        prepared = self.of_one(place)
+        check_response(prepared, self.family)
+        return fit_prepared(prepared, self.family, self.call)
+
+    def of_one(self, place: int) -> Prepared:
+        """The data of one response: its missing rows are left out.
+
+        Raises: DataError for an infinite response, and where no row is left.
+        """
+        prepared, name = self.prepared, str(self.names[place])
+        index = prepared.index
+        whole_rows = np.arange(len(index)) if prepared.rows is None else np.flatnonzero(prepared.rows)
+        y = self.columns.values([place])[:, 0][torch.from_numpy(whole_rows)]
+        missing = missing_rows(name, y, index[whole_rows])
+        lost = torch.zeros(len(y), dtype=torch.bool) if missing is None else missing
+        if bool(lost.all()):
+            raise DataError(f"No row is complete: {name!r} is missing in every row.")
+        positive = torch.ones(len(y), dtype=torch.bool)
+        if prepared.zero_weight:
+            positive = (prepared.whole.weight > 0).cpu()  # type: ignore[operator]
+        kept = ~lost
+        whole = _replaced(prepared.whole, y, kept)
+        design = whole if not prepared.zero_weight else _replaced(prepared.design, y[positive], kept[positive])
+        used = np.zeros(len(index), dtype=bool)
+        used[whole_rows[kept.numpy()]] = True
+        weights = prepared.weights
+        return replace(
+            prepared,
+            design=design,
+            whole=whole,
+            response=Response(y[kept]),
+            response_name=name,
+            parsed=replace(prepared.parsed, text=f"{name} {prepared.parsed.text}", response=Factor(name, "lookup")),
+            weights=None if weights is None else weights.where(kept[positive].to(weights.values.device)),
+            rows=None if used.all() else used,
+            missing=prepared.missing + int(lost.sum()),
+            zero_weight=whole.n - design.n,
+        )
+
+
+def _one_sided(parsed: Parsed, source: Source) -> tuple[Parsed, Source]:
+    """The formula with a response that is never missing, and the table that has it."""
+    name = "responses"
+    while name in source:
+        name += "_"
+    table = _WithResponse(
+        (*source.names, name), source.rows, source.index, source.table, source.keeps_order, response=name
+    )
+    return replace(parsed, response=Factor(name, "lookup")), table
+
+
+def _replaced(design: Design, y: Tensor, kept: Tensor) -> Design:
+    """The design with that response, without the rows that are not `kept`."""
+    replaced = replace(design, y=y.to(design.y.device))
+    return replaced if bool(kept.all()) else replaced.take(torch.nonzero(kept).flatten().to(design.y.device))
