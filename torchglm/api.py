@@ -220,6 +220,8 @@ def fit_prepared(prepared: Prepared, family: Family, call: Call, start: Any = No
     kind = kind_of_fit(call.covariance, prepared.weights, request.cluster)
     names = prepared.schema.names
     infinite = infinite_coefficients(estimate, names) if penalised is None else {}
+    if infinite:
+        estimate = replace(estimate, diverging=torch.tensor([name in infinite for name in names]))
     facts = facts_of(estimate, parsed.text, kind, phi, partners(estimate, names), infinite)
     record = Record(prepared.schema, family, facts, Computed(estimate, kind, phi), prepared.offsets, prepared.exposure)
     fit = Fit(record, estimate, replace(call, checkpoint=None))

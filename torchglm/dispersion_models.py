@@ -39,6 +39,7 @@ def double_glm(
     Raises: OptionError for a family without such a likelihood, for penalty=, and for precision weights.
     Source: Smyth (1989), by maximum likelihood in both parts.
     """
+    assert isinstance(call.dispersion, str)
     asked = asked_double(formula, family, call.dispersion, request, call, start)
     return fit_vector(asked, source, caller)
 

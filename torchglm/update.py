@@ -83,27 +83,10 @@ def update(
     'y ~ x + z'
     """
     frame = sys._getframe(1)
-    rows = {
-        "weights": weights,
-        "freq_weights": freq_weights,
-        "prob_weights": prob_weights,
-        "offset": offset,
-        "exposure": exposure,
-        "subset": subset,
-        "missing": missing,
-        "contrasts": contrasts,
-        "cluster": cluster,
-    }
-    options = {
-        "solver": solver,
-        "covariance": covariance,
-        "dispersion": dispersion,
-        "penalty": penalty,
-        "device": device,
-        "dtype": dtype,
-        "tolerance": tolerance,
-        "max_steps": max_steps,
-    }
+    rows = {"weights": weights, "freq_weights": freq_weights, "prob_weights": prob_weights, "offset": offset}
+    rows |= {"exposure": exposure, "subset": subset, "missing": missing, "contrasts": contrasts, "cluster": cluster}
+    options = {"solver": solver, "covariance": covariance, "dispersion": dispersion, "penalty": penalty}
+    options |= {"device": device, "dtype": dtype, "tolerance": tolerance, "max_steps": max_steps}
     caller = ChainMap(dict(frame.f_locals), frame.f_globals)
     model = {"nominal": nominal, "scale": scale, "count": count, "zero_link": zero_link}
     if isinstance(fit, VectorFit):

@@ -289,7 +289,9 @@ class VectorFit(Coefficients):
         drawn = pd.DataFrame(
             vector_simulate(self._rows_of(), n, seed), index=self._data().prepared.index, columns=names_of(n)
         )
-        return drawn.apply(lambda codes: self._labels(codes.fillna(-1.0))) if self.classes else drawn
+        if not self.classes:
+            return drawn
+        return pd.DataFrame({name: self._labels(codes.fillna(-1.0)) for name, codes in drawn.items()})
 
     def _rows_of(self) -> VectorEstimate:
         return cast(VectorEstimate, self._data())

@@ -213,7 +213,6 @@ def test_refused(data, name):
 
 
 LATER = {
-    "profile": lambda fit: fit.conf_int(method="profile"),
     "HC2": lambda fit: fit.with_covariance("HC2"),
     "HC3": lambda fit: fit.with_covariance("HC3"),
     "CR2": lambda fit: fit.with_covariance("CR2", cluster="g"),

@@ -278,7 +278,7 @@ def test_a_mean_is_given_again_too(ovarian, tmp_path):
     fit = custom(SURVIVAL, ovarian, weibull, names, mean=survived, start={"location": 6.0})
     fit.save(path)
     for likelihood in (weibull, families.custom(weibull, names)):
-        with pytest.raises(SavedFileError, match=r"with mean=.*custom\(weibull, \('location', 'log_scale'\), mean=surv"):
+        with pytest.raises(SavedFileError, match=r"with mean=.*custom\(weibull, \('location', 'log_scale'\), mean="):
             load(path, likelihood=likelihood)
     again = load(path, likelihood=families.custom(weibull, names, mean=survived))
     assert again.predict(ovarian).equals(fit.predict(ovarian))

@@ -82,7 +82,8 @@ def test_tables_name_groups_and_terms(stores):
     assert list(tidy.columns) == [
         "store", "term", "estimate", "std.error", "statistic", "p.value", "conf.low", "conf.high",
     ]  # fmt: skip
-    assert len(tidy) == 16 and len(fits) == 8
+    assert len(tidy) == 16
+    assert len(fits) == 8
     assert list(fits) == list(fits.keys()) == [f"s{k}" for k in range(8)]
     one = fits["s1"].tidy(conf_int=True, level=0.9)
     mine = tidy[tidy["store"] == "s1"].drop(columns="store").reset_index(drop=True)
@@ -90,14 +91,18 @@ def test_tables_name_groups_and_terms(stores):
     exponentiated = fits.tidy(exponentiate=True, conf_int=False)
     np.testing.assert_allclose(exponentiated["estimate"], np.exp(tidy["estimate"]))
     assert "conf.low" not in exponentiated
-    assert "s1" in fits and "s9" not in fits and fits.get("s9") is None
-    assert "gamma" in repr(fits) and "8 models" in repr(fits)
+    assert "s1" in fits
+    assert "s9" not in fits
+    assert fits.get("s9") is None
+    assert "gamma" in repr(fits)
+    assert "8 models" in repr(fits)
 
 
 def test_keys_are_columns_expressions_arrays_and_lists(stores):
     frame = stores.assign(year=np.arange(len(stores)) % 2 + 2020)
     both = glm("count ~ x", frame, "poisson", by=["store", "year"])
-    assert both.params.index.names == ["store", "year"] and len(both) == 16
+    assert both.params.index.names == ["store", "year"]
+    assert len(both) == 16
     one = glm("count ~ x", frame[(frame["store"] == "s2") & (frame["year"] == 2021)], "poisson")
     np.testing.assert_allclose(both.params.loc[("s2", 2021)], one.params, rtol=1e-7)
     np.testing.assert_allclose(both["s2", 2021].params, one.params, rtol=1e-9)
@@ -129,7 +134,8 @@ def test_numbers_are_those_of_lapply_split(name, from_r):
     formula, data, key, family = R_MODELS[name]
     frame = read(data)
     if name == "gamma":
-        frame = frame.melt("u", ["lot1", "lot2"], "lot", "y").assign(lot=lambda d: d["lot"].map({"lot1": "a", "lot2": "b"}))
+        frame = frame.melt("u", ["lot1", "lot2"], "lot", "y")
+        frame["lot"] = frame["lot"].map({"lot1": "a", "lot2": "b"})
     fits = quietly(lambda: glm(formula, frame, family, by=key))
     theirs = from_r[name]
     assert list(fits) == theirs["keys"]

@@ -81,7 +81,8 @@ def _separated() -> Numbers:
     data = pd.DataFrame({"x": np.arange(20.0), "y": (np.arange(20) > 9) * 1})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return {"infinite": [{"+": 1.0, "-": -1.0}[sign] for sign in tg.glm("y ~ x", data, "binomial").infinite.values()]}
+        infinite = tg.glm("y ~ x", data, "binomial").infinite
+        return {"infinite": [{"+": 1.0, "-": -1.0}[sign] for sign in infinite.values()]}
 
 
 def _zeros() -> tg.VectorFit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -35,7 +36,7 @@ def test_shares_are_side_by_side_and_alike(count, world):
     shares = [Ranks(rank, world).share(count) for rank in range(world)]
     assert shares[0][0] == 0
     assert shares[-1][1] == count
-    assert all(one[1] == following[0] for one, following in zip(shares, shares[1:], strict=False))
+    assert all(one[1] == following[0] for one, following in itertools.pairwise(shares))
     sizes = [stop - start for start, stop in shares]
     assert max(sizes) - min(sizes) <= 1
 

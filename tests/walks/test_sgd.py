@@ -77,5 +77,5 @@ def test_the_bar_shows_the_loss_while_the_distance_is_unknown():
     bar = Bar()
     bar.bar = Line()
     for distance in (float("inf"), 0.5):
-        bar([{"seconds": 9.0, "step_in_se": distance, "loss": 12.25}])
+        bar([{"seconds": 9.0, "step_in_se": distance, "loss": 12.25}], torch.zeros(2))
     assert shown == ["loss 12.25", "next step 5.0e-01 standard errors"]

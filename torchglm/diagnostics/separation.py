@@ -41,12 +41,13 @@ def infinite_coefficients(estimate: Estimate, names: tuple[str, ...]) -> dict[st
     """
     if not estimate.family.kernel.ends:
         return {}
-    if estimate.layout.width > LARGEST or not _is_suspicious(estimate):
+    lost = bool((estimate.undetermined & ~estimate.aliased).any())
+    if estimate.layout.width > LARGEST or not (lost or _is_suspicious(estimate)):
         return {}
     direction = recession(estimate)
     if direction is None:
         return {}
-    if estimate.solution.status.converged:
+    if estimate.solution.status.converged and not lost and _never_rises(estimate, estimate.solution.point.step):
         direction = _last_direction(estimate)
     return {name: "+" if d > 0 else "-" for name, d in zip(names, direction.tolist(), strict=True) if d != 0.0}
 
@@ -64,18 +65,23 @@ def diverging_coefficients(estimate: Estimate, names: tuple[str, ...]) -> dict[s
     lengths = _unit_lengths(estimate)
     step = _unseen_direction(estimate, lengths) if lost else estimate.solution.point.step
     moved = (layout.to_user(step).cpu() * lengths).masked_fill(estimate.aliased, 0.0)
+    if not _never_rises(estimate, step):
+        return {}
+    share = moved / moved.abs().max()
+    return {name: "+" if s > 0 else "-" for name, s in zip(names, share.tolist(), strict=True) if abs(s) > FOLLOWED}
+
+
+def _never_rises(estimate: Estimate, step: Tensor) -> bool:
+    """Whether the objective does not rise along a step, followed far: one pass."""
     pace = _pace(estimate, step)
     if not 0.0 < pace < math.inf:
-        return {}
+        return False
     # Where a search has stopped early, its maximum may lie far ahead.
     far = (1.0,) if estimate.solution.status.converged else (1.0, 1e2, 1e4)
     theta = estimate.solution.theta
     along = torch.stack([theta + (reach * REACH / pace) * step for reach in (0.0, *far)], 1)
     at, *ahead = estimate.objective.values(along).tolist()
-    if not all(value <= at + 1e-9 * max(abs(at), 1.0) for value in ahead):
-        return {}
-    share = moved / moved.abs().max()
-    return {name: "+" if s > 0 else "-" for name, s in zip(names, share.tolist(), strict=True) if abs(s) > FOLLOWED}
+    return all(value <= at + 1e-9 * max(abs(at), 1.0) for value in ahead)
 
 
 def _pace(estimate: Estimate, step: Tensor) -> float:
@@ -115,7 +121,8 @@ def _unseen_direction(estimate: Estimate, lengths: Tensor) -> Tensor:
 def _last_direction(estimate: Estimate) -> Tensor:
     """(p,) the direction in which the search went to infinity: there a Newton step has length one and never shrinks.
 
-    The program knows that there is a direction; of several it takes any.
+    The program knows that there is a direction; of several it takes any. Where the search has gone on to its last
+    digits, its step is rounding, and the program's direction has to do.
     """
     point = estimate.solution.point
     moved = estimate.layout.to_user(point.step).cpu() * _unit_lengths(estimate)

@@ -11,8 +11,8 @@ from torch import Tensor
 from torchglm.errors import OptionError
 from torchglm.families.count import CountModel, log_mean
 from torchglm.families.likelihood import Information, RowTerms
-from torchglm.families.predictor_rows import curvature_of, gradient_of
 from torchglm.families.negative_binomial_rows import size_rows, size_slope, size_value
+from torchglm.families.predictor_rows import curvature_of, gradient_of
 from torchglm.numerics.special import betaincc, softplus, standard_gamma
 
 # theta beyond 1e-295 and 1e152 is no other distribution in double precision, and exp(710) overflows.

@@ -5,10 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from torchglm.design.block import Block
 from torchglm.inference.estimate import Estimate
-from torchglm.numerics.sums import Sums
-from torchglm.objective.joint import assemble_all, curvature_sums
+from torchglm.objective.joint import assemble_all
 
 VISIBLE = 1e-6  # a share of a spanning column below it is rounding
 
@@ -25,7 +23,7 @@ def partners(estimate: Estimate, names: tuple[str, ...]) -> dict[str, list[str]]
 def combinations(estimate: Estimate) -> tuple[Tensor, Tensor]:
     """The places (m,) of the aliased columns, and (p, m) what each is of the kept columns before it: one pass."""
     aliased = estimate.aliased
-    gram = estimate.layout.meat_to_user(_gram(estimate)).cpu()
+    gram = estimate.layout.meat_to_user(assemble_all(estimate.objective.design.columns, estimate.column_sums)).cpu()
     lengths = gram.diagonal().sqrt()
     lengths = torch.where(lengths > 0, lengths, 1.0)
     gram = gram / lengths[:, None] / lengths[None, :]
@@ -36,17 +34,3 @@ def combinations(estimate: Estimate) -> tuple[Tensor, Tensor]:
         share = torch.linalg.lstsq(gram[before][:, before], gram[before, j, None], driver="gelsd").solution[:, 0]
         shares[before, at] = torch.where(share.abs() > VISIBLE, share, 0.0) * lengths[j] / lengths[before]
     return places, shares
-
-
-def _gram(estimate: Estimate) -> Tensor:
-    """(p, p) X'X, inner order; of several predictors the information, in which they meet."""
-    objective = estimate.objective
-    raw = objective.raw(estimate.informative_theta)
-
-    def row_sums(block: Block) -> Sums:
-        if len(block.columns) == 1:
-            return Sums(block.columns[0].gram(block.y.new_ones(block.rows), block.scratch[0]))
-        terms = objective.likelihood.expand(block.y, objective.predictors(block, raw), information="observed")
-        return Sums(curvature_sums(block, terms.curvature))
-
-    return assemble_all(objective.design.columns, objective.design.sum(row_sums))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from torchglm.design.block import Block
 from torchglm.design.prepare import Prepared
 from torchglm.errors import DataError, OptionError
 from torchglm.families.family import Family
 from torchglm.families.likelihood import Information
 from torchglm.inference.totals import Totals, null_totals, totals
 from torchglm.numerics.linalg import Factored
+from torchglm.numerics.sums import Sums
+from torchglm.objective.joint import curvature_sums, factor_all
 from torchglm.objective.layout import Layout
 from torchglm.objective.objective import Objective
 from torchglm.objective.penalised import Penalised
@@ -33,6 +36,7 @@ class Estimate:
     fingerprint: Tensor
     stop: Stop
     penalised: Penalised | None = None  # what was solved instead of `objective`, the likelihood
+    diverging: Tensor | None = None  # (p,) True where a coefficient goes to infinity
 
     @cached_property
     def layout(self) -> Layout:
@@ -40,19 +44,39 @@ class Estimate:
         return self.objective.layout
 
     @cached_property
-    def aliased(self) -> Tensor:
-        """(p,) True where a coefficient is not defined, because earlier columns span its own."""
+    def _lost(self) -> Tensor:
         return self.curvature.aliased[self.layout.order].cpu()
 
-    @property
+    @cached_property
+    def aliased(self) -> Tensor:
+        """(p,) True where a coefficient is not defined, because earlier columns span its own.
+
+        The columns tell that: at theta, the information of rows that separation has carried to their end is lost too.
+        """
+        if not bool(self._lost.any()) or not self._may_separate:
+            return self._lost
+        spanned = factor_all(self.layout, self.column_sums).aliased
+        return self._lost & spanned[self.layout.order].cpu()
+
+    @cached_property
     def undetermined(self) -> Tensor:
         """(p,) True where the information at theta says nothing of a coefficient: aliased, or gone to infinity."""
-        return self.aliased
+        if self.diverging is None or not bool((self._lost & ~self.aliased).any()):
+            return self._lost
+        return self._lost | self.diverging  # given the coefficient that is lost, the others of its direction look known
 
     @property
-    def informative_theta(self) -> Tensor:
-        """(p,) coefficients, inner order, at which the information tells which columns are spanned by others."""
-        return self.solution.theta
+    def _may_separate(self) -> bool:
+        return bool(self.family.kernel.ends)
+
+    @cached_property
+    def column_sums(self) -> Sums:
+        """The sums of `curvature_sums` that tell which columns are spanned by others: here of X'X, one pass."""
+
+        def row_sums(block: Block) -> Sums:
+            return Sums(curvature_sums(replace(block, weight=None), block.y.new_ones(block.rows, 1, 1)))
+
+        return self.objective.design.sum(row_sums)
 
     @cached_property
     def theta(self) -> Tensor:
@@ -78,7 +102,7 @@ class Estimate:
     @property
     def rank(self) -> int:
         """The coefficients that are defined."""
-        return self.curvature.rank
+        return len(self.aliased) - int(self.aliased.sum())
 
     @property
     def df_resid(self) -> float:

@@ -27,6 +27,7 @@ from torchglm.inference.record import Record
 from torchglm.inference.totals import Totals
 from torchglm.numerics.linalg import Factored
 from torchglm.numerics.sums import Sums
+from torchglm.objective.joint import curvature_sums
 from torchglm.objective.objective import Objective
 from torchglm.solvers.irls import IRLS
 from torchglm.solvers.solver import run
@@ -165,7 +166,6 @@ class VectorEstimate(Estimate):
 
     together: Together = field(kw_only=True)
     model: VectorModel = field(kw_only=True)
-    diverging: Tensor | None = field(default=None, kw_only=True)  # (p,) True where a coefficient goes to infinity
 
     @property
     def information(self) -> Information:
@@ -178,35 +178,22 @@ class VectorEstimate(Estimate):
             return self.solution.point.curvature
         return self.objective.quadratic(self.solution.theta, information="observed").curvature
 
-    @cached_property
-    def _lost(self) -> Tensor:
-        return self.curvature.aliased[self.layout.order].cpu()
-
-    @cached_property
-    def undetermined(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
-        if self.diverging is None or not bool((self._lost & ~self.aliased).any()):
-            return self._lost
-        return self._lost | self.diverging  # given the coefficient that is lost, the others of its direction look known
-
-    @cached_property
-    def aliased(self) -> Tensor:
-        """(p,) True where earlier columns span a coefficient's own.
-
-        The information where no column has an effect tells that: at theta, that of a class which is told apart
-        perfectly is lost too.
-        """
-        if not bool(self._lost.any()):
-            return self._lost
-        found = self.objective.quadratic(self.informative_theta, information="observed")
-        return found.curvature.aliased[self.layout.order].cpu()
-
-    @cached_property
-    def informative_theta(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.start.first(self.objective, self.objective.slope)[0]
-
     @property
-    def rank(self) -> int:
-        return len(self.aliased) - int(self.aliased.sum())
+    def _may_separate(self) -> bool:
+        return True
+
+    @cached_property
+    def column_sums(self) -> Sums:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The information where no column has an effect, in which the predictors meet."""
+        theta = self.start.first(self.objective, self.objective.slope)[0]
+        raw = self.objective.raw(theta)
+
+        def row_sums(block: Block) -> Sums:
+            z = self.objective.predictors(block, raw)
+            terms = self.model.likelihood.expand(block.y, z, information="observed")
+            return Sums(curvature_sums(block, terms.curvature))
+
+        return self.objective.design.sum(row_sums)
 
     def totals_at(self, objective: Objective, theta: Tensor) -> Totals:
         """-2 logLik as deviance; Pearson's X2 is not defined."""

@@ -233,7 +233,7 @@ def warn_of(index: pd.Index, status: np.ndarray, stacklevel: int) -> None:
         return
     kinds: dict[str, list[int]] = {}
     for place in wrong:
-        kinds.setdefault(str(status[place]).partition(":")[0].rstrip("."), []).append(place)
+        kinds.setdefault(str(status[place]).partition(":")[0].rstrip("."), []).append(int(place))
     parts = []
     for kind, places in kinds.items():
         named = ", ".join(repr(_plain(index[place])) for place in places[:SHOWN])

@@ -86,7 +86,7 @@ def group_keys(by: Any, prepared: Prepared) -> tuple[pd.Index, np.ndarray]:
     if len(set(names)) < len(names) or set(names) & {"term"}:
         raise OptionError(f"by= names {names}: each needs a name of its own, which is not 'term'.")
     asked = subset_rows(prepared.request.subset, prepared.source, prepared.caller)
-    coded = [_coded(values if asked is None else values[asked]) for _, values in keys]
+    coded = [_coded(values if asked is None else values.loc[asked]) for _, values in keys]
     codes, levels = coded[0]
     if len(coded) == 1:
         return levels.rename(names[0]), _spread(codes, asked)

@@ -143,7 +143,7 @@ class SizedResponses:
         out = [np.full(len(table.names), np.nan) for _ in range(3)]
         constant, weights = table.prepared.schema.has_intercept, table.prepared.weights
         values = arrays.estimated["theta"][0]
-        for place in np.flatnonzero((arrays.rank > 0) & np.isin(arrays.status, (CONVERGED, ENOUGH))):
+        for place in np.flatnonzero((arrays.rank > 0) & np.isin(arrays.status, (CONVERGED, ENOUGH))).tolist():
             if place in collected.criteria:
                 continue
             family = _family(values[place])
@@ -208,7 +208,7 @@ class SizedResponses:
 
     @staticmethod
     def _poisson(batch: Batch, near: BatchSolution, rest: Tensor, stop: Stop) -> BatchSolution:
-        """The solution with the Poisson fits of `rest` (k,) at their maxima; not converged where theta is finite there."""
+        """The solution with the Poisson fits of `rest` (k,) at their maxima: not converged where theta is finite."""
         exact = search(batch.of(rest), near.theta[rest], stop)
         theta, converged, curvature = near.theta.clone(), near.converged.clone(), near.point.curvature.clone()
         theta[rest], curvature[rest] = exact.theta, exact.point.curvature

@@ -25,6 +25,7 @@ from torchglm.numerics.sums import Sums
 TIMEOUT = "TORCHGLM_RANKS_TIMEOUT"  # seconds that ranks wait for each other
 DEFAULT_TIMEOUT = 600.0
 SWITCH = "TORCHGLM_RANKS"  # "off": each process fits by itself
+ATTEMPT = "TORCHELASTIC_RESTART_COUNT"
 TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 TOLD = "every rank stops with this error."
 
@@ -189,9 +190,13 @@ def _initialise() -> None:
     if own_gpu:
         torch.cuda.set_device(local_gpu())
         os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")  # or a lost rank is noticed by no call
-    seconds = _timeout()
+    seconds, backend = _timeout(), "cpu:gloo,cuda:nccl" if own_gpu else "gloo"
+    waiting = timedelta(seconds=seconds)
     try:
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if own_gpu else "gloo", timeout=timedelta(seconds=seconds))
+        store, rank, world = next(distributed.rendezvous("env://", timeout=waiting))
+        # torchrun's store outlives a restart: without a name of its own a new rank meets the addresses of the dead.
+        store = distributed.PrefixStore(f"torchglm {os.environ.get(ATTEMPT, '0')}", store)
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=waiting)
     except RuntimeError as error:
         raise RankError(
             f"Rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']} did not find the others at "

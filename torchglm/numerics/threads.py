@@ -52,5 +52,5 @@ def _pool(count: int) -> ThreadPoolExecutor:
     return pool
 
 
-if hasattr(os, "register_at_fork"):  # threads do not outlive a fork
+if os.name == "posix":  # threads do not outlive a fork
     os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -254,7 +254,9 @@ class Objective:
             root = torch.linalg.qr(rows if root is None else torch.cat([root, rows]), mode="r")[1]
         assert root is not None
         if self.design.shares is not None:
-            root = torch.linalg.qr(torch.cat(self.design.everywhere([root.cpu()])).to(root.device), mode="r")[1]
+            every: Tensor = torch.cat(self.design.everywhere([root.cpu()])).to(root.device)
+            root = torch.linalg.qr(every, mode="r")[1]
+            assert root is not None
         lengths = (root[:, :-1].square().sum(0) + self._center_lengths(root)).sqrt()
         return factor_root(root[:, :-1], root[:, -1], self.layout.order, lengths)
 

@@ -79,7 +79,7 @@ class Sized:
         return Sized(self.objective, self.responses[which], self.counted.of(which, len(self.responses)))
 
     def quadratic(self, thetas: Tensor, values: bool = True) -> BatchQuadratic:
-        """Each problem at its own theta (B, p + 1): one pass. The curvature is the observed one where that is convex."""
+        """Each problem at its own theta (B, p + 1): one pass. The curvature is the observed one where it is convex."""
         p = thetas.shape[1] - 1
         first, second = self._pairs
         log_size = thetas[:, p:]

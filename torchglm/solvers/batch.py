@@ -77,10 +77,9 @@ def solve(
     free = torch.ones(count, p, dtype=torch.bool, device=start.device) if free is None else free
     point = batch.quadratic(start) if first is None else first
     step, aliased, length = _next(batch, point, free)
-    parts = (point.value, point.gradient, point.curvature, point.pearson)
-    ended = length <= stop.step_in_se
-    share = torch.ones_like(length)
-    now = _Progress(start.clone(), *(part.clone() for part in parts), step, length, aliased, share, ended)
+    value, gradient, curvature, pearson = (part.clone() for part in vars(point).values())
+    share, ended = torch.ones_like(length), length <= stop.step_in_se
+    now = _Progress(start.clone(), value, gradient, curvature, pearson, step, length, aliased, share, ended)
     held, everyone = torch.arange(count, device=start.device), now
     for _ in range(stop.max_steps):
         active = ~now.converged & (now.share > SHORTEST)

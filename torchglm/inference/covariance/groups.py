@@ -78,9 +78,7 @@ def grouped(estimate: Estimate, role: str, label: str, values: pd.Series) -> Row
             f"{role}={label} is the same in every row of the fit: {str(levels[0])!r}. With one group there is nothing "
             "to tell its variance from."
         )
-    return RowGroups(
-        label, torch.from_numpy(codes.astype(np.int64)).to(estimate.objective.design.device), len(levels)
-    )
+    return RowGroups(label, torch.from_numpy(codes.astype(np.int64)).to(estimate.objective.design.device), len(levels))
 
 
 def _factorized(values: pd.Series) -> tuple[np.ndarray, pd.Index]:

@@ -21,6 +21,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from torchglm.design.among_ranks import require_all_rows
 from torchglm.design.weights import Frequency
 from torchglm.errors import DataError, OptionError, did_you_mean
 from torchglm.inference.covariance.groups import RowGroups, grouped, read_values, used_label
@@ -112,8 +113,9 @@ class HAC(CovarianceKind, name="HAC"):
     def _order(self, estimate: Estimate) -> Tensor | None:
         """(n,) the rows in order of time; None for as they lie.
 
-        Raises: DataError where two have the same time.
+        Raises: DataError where two have the same time; OptionError where no process holds all rows.
         """
+        require_all_rows(estimate.objective.design, "A sum over neighbouring rows")
         if self.order is None:
             return None
         label, times = read_values(estimate, "order", self.order)

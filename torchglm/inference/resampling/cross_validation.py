@@ -39,7 +39,7 @@ class CrossValidation:
     @property
     def deviance(self) -> float:
         """The deviance of all rows, each by the model that has not seen it."""
-        return float(self.folds["deviance"].sum(skipna=False))
+        return float(self.folds["deviance"].to_numpy().sum())
 
     @property
     def log_score(self) -> float:

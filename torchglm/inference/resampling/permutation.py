@@ -55,7 +55,8 @@ class PermutationTest:
         return pd.DataFrame({"statistic": self.statistic, "p.value": self.pvalues})
 
     def __repr__(self) -> str:
-        return f"<PermutationTest of {len(self.replicates)} permutations, seed {self.seed}: {self.failed} did not converge>"
+        made = f"{len(self.replicates)} permutations, seed {self.seed}"
+        return f"<PermutationTest of {made}: {self.failed} did not converge>"
 
 
 def permutation_test(

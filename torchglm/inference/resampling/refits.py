@@ -1,4 +1,4 @@
-"""A fit's model fitted again to many reweightings of its rows, or to many responses, from the fit's own coefficients."""
+"""A fit's model fitted again to many reweightings of its rows, or to many responses, from its own coefficients."""
 
 from __future__ import annotations
 
