@@ -21,7 +21,7 @@ from torchglm.design.parts import Coded, CodedRows, Dense
 from torchglm.numerics.products import Precision, long_product, row_sums
 
 CACHED_ROWS = 16_384  # looked at together where a product of dense columns is formed
-CACHED_ENTRIES = 1 << 17  # of the weighted copies in Gram matrices of several weights
+CACHED_ENTRIES = 1 << 18  # of the weighted copies in Gram matrices of several weights
 DEVICE_ENTRIES = 1 << 27  # the same on a GPU: a GB
 STACKED = 256  # weighted columns in one matrix product: more gain nothing
 FEWEST_STACKED = 64  # with fewer, more rows at once gain nothing either

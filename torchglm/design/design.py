@@ -19,12 +19,12 @@ from torchglm.numerics.ranks import Ranks
 from torchglm.numerics.sums import Sums
 from torchglm.numerics.threads import at_once, threads
 
-BLOCK_ENTRIES = 1_500_000  # of the dense columns: large enough that calls cost little, and near the cache
+BLOCK_ENTRIES = 3_000_000  # of the dense columns: large enough that calls cost little, and near the cache
 STEPS = 6  # of a row likelihood of several predictors: columns of rows that are in use at once, for each of the pairs
 ONE_RANK = Ranks()
 SMALLEST_BLOCK, LARGEST_BLOCK = 8_192, 131_072
 DEVICE_ENTRIES, DEVICE_ROWS = 1 << 26, 1 << 22  # of a block on a GPU: at most 512 MB of dense columns
-ROWS_OF_A_THREAD = 8_192  # with fewer, what it costs to call a thread is not worth it
+ROWS_OF_A_THREAD = 131_072  # with fewer, threads wait for each other longer than torch for its own
 STRETCH_ROWS, FEWEST_STRETCHES, MOST_STRETCHES = 8_192, 3, 8
 WEIGHTED_ROWS = 16_384  # of the weighted copy in a curvature: fresh memory costs 1 ms a MB to touch
 
