@@ -9,7 +9,7 @@ from benchmarks.report import Options, publish
 
 NAMES = (
     *("dense", "logit", "factors", "wide-factors", "gamma-tweedie", "mid", "small", "growth", "floor"),
-    *("inference", "models", "stream", "ranks", "gpu"),
+    *("inference", "models", "stream", "ranks", "by", "responses", "gpu"),
 )
 
 

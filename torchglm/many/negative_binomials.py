@@ -21,7 +21,6 @@ from torchglm.design.weights import Frequency
 from torchglm.errors import OptionError
 from torchglm.families.count import is_count
 from torchglm.families.exponential import Poisson
-from torchglm.families.family import Family
 from torchglm.families.links import Log
 from torchglm.families.mean import MeanModel
 from torchglm.families.negative_binomial import NegativeBinomial
@@ -31,7 +30,7 @@ from torchglm.inference.covariance.choice import kind_of_fit
 from torchglm.inference.covariance.given import is_given
 from torchglm.inference.dispersion import resolve_dispersion
 from torchglm.inference.many import MEATS, MOST_STEPS, ManyNumbers, Wanted, dispersion_of, search
-from torchglm.inference.many_totals import null_response_totals, response_totals
+from torchglm.inference.many_totals import null_objective, null_response_totals, response_totals
 from torchglm.inference.vector import Predictor, joined
 from torchglm.many.alone import Collected
 from torchglm.many.fits import CONVERGED, Fits, ManyCriteria, warn_of
@@ -47,6 +46,7 @@ from torchglm.solvers.solver import Stop
 
 ENTRIES = 1 << 19  # of responses x rows looked at together
 NEAR = 0.05  # standard errors: how near its maximum a Poisson fit is a start
+PREDICTORS = (Predictor(0), Predictor(None, constant=LOG_THETA))
 ENOUGH = "Poisson is enough: theta runs to infinity."
 
 
@@ -97,8 +97,7 @@ class SizedResponses:
     @cached_property
     def joint(self) -> Objective:
         """That of coefficients and log theta."""
-        predictors = (Predictor(0), Predictor(None, constant=LOG_THETA))
-        return Objective(joined(predictors, (self.table.prepared.design,)), NegativeBinomialSize(Log()))
+        return Objective(joined(PREDICTORS, (self.table.prepared.design,)), NegativeBinomialSize(Log()))
 
     def fitted(self) -> Collected:
         """Every model: those that a batch is sure of as it found them, the others one by one."""
@@ -113,7 +112,7 @@ class SizedResponses:
         theta, error = (torch.full((len(table.names),), math.nan, dtype=torch.float64) for _ in range(2))
         batched = wanted.is_batched and call.solver == "auto" and not is_given(call.covariance)
         batched = batched and isinstance(table.family.link, Log)
-        for some in self._chunks() if batched else ():
+        for some in self._chunks(list(range(len(table.names)))) if batched else ():
             y, good = table.responses(some)
             good = (good & is_count(y).all(1) & (y != 0).any(1)).cpu()
             if bool(good.any()):
@@ -138,27 +137,51 @@ class SizedResponses:
         )
 
     def criteria(self, collected: Collected) -> ManyCriteria:
-        """Deviances and log-likelihoods."""
-        arrays, table = collected.arrays, self.table
-        out = [np.full(len(table.names), np.nan) for _ in range(3)]
-        constant, weights = table.prepared.schema.has_intercept, table.prepared.weights
-        values = arrays.estimated["theta"][0]
-        for place in np.flatnonzero((arrays.rank > 0) & np.isin(arrays.status, (CONVERGED, ENOUGH))).tolist():
-            if place in collected.criteria:
-                continue
-            family = _family(values[place])
-            batch = Batch(Objective(table.prepared.design, MeanModel(family)), responses=table.responses([place])[0])
-            found = response_totals(batch, torch.from_numpy(arrays.theta[[place]]), family, weights)
-            null = null_response_totals(batch, family, weights, constant)
-            row = (float(found.deviance), float(null.deviance), float(found.log_likelihoods(family)))
-            for target, value in zip(out, row, strict=True):
-                target[place] = value
+        """Deviances and log-likelihoods of the models that a batch has found."""
+        arrays, known = collected.arrays, np.zeros(len(self.table.names), dtype=bool)
+        known[list(collected.criteria)] = True
+        out = np.full((3, len(known)), np.nan)
+        for status, of_some in ((CONVERGED, self._sized_criteria), (ENOUGH, self._poisson_criteria)):
+            asked = np.flatnonzero((arrays.rank > 0) & (arrays.status == status) & ~known)
+            for some in self._chunks(asked.tolist()):
+                theta = torch.from_numpy(np.nan_to_num(arrays.theta[some]))
+                out[:, some] = of_some(some, theta, torch.from_numpy(arrays.estimated["theta"][0][some]))
         return ManyCriteria(*out)
 
-    def _chunks(self) -> list[list[int]]:
+    def _sized_criteria(self, some: list[int], theta: Tensor, size: Tensor) -> np.ndarray:
+        """(3, k) deviance, null deviance and log-likelihood of models whose theta is finite."""
+        sized, device = Sized.read(self.joint, self.table.responses(some)[0]), self.poisson.design.y.device
+        inner, log_size = self.poisson.layout.to_inner(theta.T.to(device)).T, torch.log(size.to(device))
+        value = sized.quadratic(torch.cat([inner, log_size[:, None]], dim=1)).value
+        saturated = sized.at_means(torch.log(sized.counted.counts), log_size)
+        null = 2.0 * (self._null_value(sized, log_size) - saturated)
+        return torch.stack([2.0 * (value - saturated), null, -value]).cpu().numpy()
+
+    def _null_value(self, sized: Sized, log_size: Tensor) -> Tensor:
+        """(k,) the values of the models without terms: a constant where the formula has one, and the offset."""
+        design, constant = self.poisson.design, self.table.prepared.schema.has_intercept
+        y = sized.responses
+        w = torch.ones_like(y[0]) if design.weight is None else design.weight
+        log_mean = torch.log(y @ w / w.sum())
+        if constant and design.offsets[0] is None:
+            return sized.at_means(log_mean[sized.counted.owners], log_size)
+        alone = null_objective(self.poisson, constant).design
+        null = replace(sized, objective=Objective(joined(PREDICTORS, (alone,)), self.joint.likelihood))
+        start = torch.stack([log_mean, log_size], dim=1)[:, 0 if constant else 1 :]
+        free = torch.ones_like(start, dtype=torch.bool)
+        free[:, -1] = False
+        return solve(null, start, Stop(), free).point.value
+
+    def _poisson_criteria(self, some: list[int], theta: Tensor, size: Tensor) -> np.ndarray:
+        """(3, k) the same of models whose theta is infinite."""
+        weights, batch = self.table.prepared.weights, Batch(self.poisson, responses=self.table.responses(some)[0])
+        found = response_totals(batch, theta, Poisson(), weights)
+        null = null_response_totals(batch, Poisson(), weights, self.table.prepared.schema.has_intercept)
+        return torch.stack([found.deviance, null.deviance, found.log_likelihoods(Poisson())]).numpy()
+
+    def _chunks(self, places: list[int]) -> list[list[int]]:
         size = max(1, ENTRIES // max(self.poisson.design.n, 1))
-        count = len(self.table.names)
-        return [list(range(k, min(k + size, count))) for k in range(0, count, size)]
+        return [places[k : k + size] for k in range(0, len(places), size)]
 
     def _solve(
         self, y: Tensor, wanted: Wanted, places: Tensor, numbers: ManyNumbers, theta: Tensor, error: Tensor
@@ -245,7 +268,3 @@ def overdispersion(batch: Batch, thetas: Tensor) -> tuple[Tensor, Tensor]:
 
     sums = batch.objective.sum(row_sums)
     return sums["excess"], sums["squares"]
-
-
-def _family(theta: float) -> Family:
-    return NegativeBinomial(theta=float(theta)) if math.isfinite(theta) else Poisson()

@@ -20,7 +20,7 @@ from torchglm.design.prepare import prepare
 from torchglm.design.prepared import Prepared
 from torchglm.design.request import Request
 from torchglm.design.response import Response
-from torchglm.design.sources import Source
+from torchglm.design.sources import Source, open_source
 from torchglm.design.terms import Factor, Parsed, parse
 from torchglm.design.weights import Frequency
 from torchglm.errors import DataError, FormulaError, OptionError
@@ -39,6 +39,7 @@ from torchglm.objective.objective import Objective
 
 ENTRIES = 1 << 21  # of responses x rows held at once: 16 MB
 CURVATURES = 1 << 23  # entries of their curvatures
+TAKES = "responses= takes names of columns, a table or an array (rows, responses)"
 
 
 def fit_responses(
@@ -99,25 +100,36 @@ def read_columns(responses: Any, source: Source) -> Columns:
     Raises: DataError for another number of rows, and for a DataFrame of other labels; OptionError for anything else;
     UnknownNameError for a column that is not there.
     """
-    if isinstance(responses, list | tuple) and responses and all(isinstance(name, str) for name in responses):
-        for name in responses:
+    given = responses.tolist() if isinstance(responses, pd.Index) else responses
+    if isinstance(given, list | tuple) and given and all(isinstance(name, str) for name in given):
+        for name in given:
             source.column(name)
-        names, table = pd.Index(responses), None
-    elif isinstance(responses, pd.DataFrame):
-        names, table = responses.columns, aligned_rows(responses, source).to_numpy()
+        names, table = pd.Index(given), None
+    elif isinstance(given, pd.DataFrame):
+        names, table = given.columns, aligned_rows(given, source).to_numpy()
+    elif isinstance(given, str) or not isinstance(given, Tensor | np.ndarray | list | tuple):
+        names, table = _of_table(given)
     else:
-        table = responses.detach().cpu().numpy() if isinstance(responses, Tensor) else np.asarray(responses)
+        table = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
         if table.ndim != 2:
-            raise OptionError(
-                "responses= takes names of columns, a DataFrame or an array (rows, responses); "
-                f"got {type(responses).__name__} of {table.ndim} dimension(s)."
-            )
+            raise OptionError(f"{TAKES}; got {type(given).__name__} of {table.ndim} dimension(s).")
         names = pd.Index([f"y{k + 1}" for k in range(table.shape[1])])
     if table is not None and len(table) != source.rows:
         raise DataError(f"responses= has {len(table)} rows; the data have {source.rows}.")
     if not len(names) or not names.is_unique:
         raise OptionError(f"responses= needs distinct names; got {len(names)}, {len(set(names))} of them distinct.")
     return Columns(names.rename("response"), source, table)
+
+
+def _of_table(given: Any) -> tuple[pd.Index, np.ndarray]:
+    """Names and values of a polars, pyarrow or other table."""
+    if isinstance(given, str):
+        raise OptionError(f"{TAKES}; got the text {given!r}. For one column: responses=[{given!r}].")
+    try:
+        table = open_source(given)
+    except DataError as error:
+        raise OptionError(f"{TAKES}; got {type(given).__name__}.") from error
+    return pd.Index(table.names), np.column_stack([table.column(name).to_numpy() for name in table.names])
 
 
 def aligned_rows(frame: pd.DataFrame, source: Source) -> pd.DataFrame:

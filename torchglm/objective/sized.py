@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from torchglm.design.block import Block
+from torchglm.families.negative_binomial_rows import size_value
 from torchglm.families.sized_rows import alone, expected_rows, sized_rows
 from torchglm.numerics.sums import Sums
 from torchglm.objective.batch import ENTRIES, BatchQuadratic
@@ -116,6 +117,15 @@ class Sized:
         curvature[:, p, p] = torch.where(convex, bend, -bend)
         gradient = torch.cat([sums["gradient"], (sums["size"] + slope)[:, None]], dim=1)
         return BatchQuadratic(sums["value"] + value, gradient, curvature, torch.zeros_like(bend))
+
+    def at_means(self, log_means: Tensor, log_size: Tensor) -> Tensor:
+        """(B,) the values where every distinct count has a mean of its own: log_means (T,), log_size (B,)."""
+        counted = self.counted
+        safe = torch.where(torch.isfinite(log_means), log_means, 0.0)  # a count of 0 of mean 0 is certain
+        each = size_value(counted.counts, safe, log_size[counted.owners])
+        return torch.bincount(
+            counted.owners, counted.mass * torch.where(torch.isfinite(log_means), each, 0.0), len(self.responses)
+        )
 
     def information(self, thetas: Tensor) -> Tensor:
         """(B, p, p) the expected information of the coefficients."""

@@ -16,7 +16,7 @@ from torchglm.inference.covariance.groups import grouped, read_values
 from torchglm.inference.dispersion import Fixed, Pearson, resolve_dispersion
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.intervals.bootstrap import Watch
-from torchglm.inference.many import dispersion_of
+from torchglm.inference.many import CERTAIN, dispersion_of
 from torchglm.inference.record import Record
 from torchglm.inference.resampling.refits import refit, refittable, together
 from torchglm.inference.wald import statistics
@@ -126,7 +126,7 @@ def _statistics(estimate: Estimate, y: Tensor, weights: Tensor | None, kind: Any
     if weights is not None:
         objective = objective.on(replace(objective.design, weight=None))
     batch = Batch(objective, weights, y)
-    found = refit(estimate, weights, y, objective)
+    found = refit(estimate, weights, y, objective, CERTAIN)
     factored = factor_many(found.point.curvature, torch.ones_like(found.aliased), objective.layout.order)
     df = objective.design.n - (~factored.aliased).sum(1).to(torch.float64)
     phi = dispersion_of(kind, found.point.pearson, df)

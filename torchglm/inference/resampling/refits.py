@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -22,8 +24,17 @@ def together(estimate: Estimate) -> int:
     return max(1, min(ENTRIES // max(n, 1), CURVATURES // max(p * p, 1)))
 
 
-def refit(estimate: Estimate, weights: Tensor | None, responses: Tensor | None, objective: Objective) -> BatchSolution:
-    """The optima of a batch: `weights` (B, n) multiply the rows' own, `responses` (B, n) replace theirs."""
+def refit(
+    estimate: Estimate,
+    weights: Tensor | None,
+    responses: Tensor | None,
+    objective: Objective,
+    certain: float = math.inf,
+) -> BatchSolution:
+    """The optima of a batch: `weights` (B, n) multiply the rows' own, `responses` (B, n) replace theirs.
+
+    `certain` bounds the last step, in standard errors: what curvatures are off by.
+    """
     batch = Batch(objective, weights, responses)
     theta = torch.where(estimate.curvature.aliased, 0.0, estimate.solution.theta)
     given = weights if weights is not None else responses
@@ -31,10 +42,10 @@ def refit(estimate: Estimate, weights: Tensor | None, responses: Tensor | None, 
     first = batch.shared(theta, len(given)) if responses is None else None
     start, stop = theta.expand(len(given), -1), Stop(min(estimate.stop.step_in_se, 1e-8), 100)
     if objective.likelihood.is_canonical:  # convex: steps that get shorter lead to the optimum
-        found = solve(batch, start, stop, first=first, values=False)
+        found = solve(batch, start, stop, first=first, values=False, certain=certain)
         if bool(found.converged.all()):
             return found
-    return solve(batch, start, stop, first=first)
+    return solve(batch, start, stop, first=first, certain=certain)
 
 
 def refittable(estimate: Estimate | None, asked: str) -> Estimate:
