@@ -14,6 +14,7 @@ from torchglm.design.block import Block
 from torchglm.design.columns import Columns
 from torchglm.design.pages import Pages
 from torchglm.design.parts import Coded
+from torchglm.design.shuffle import Shuffle
 from torchglm.design.transfer import Brake, Courier, Onto, Ready, pieces, room_on
 from torchglm.numerics.ranks import Ranks
 from torchglm.numerics.sums import Sums
@@ -360,28 +361,33 @@ class Design:
         return replace(picked, shares=tuple(sum(stop - start for start, stop in each) for each in held))
 
     def minibatches(self, rows: int, seed: int) -> Iterator[Design]:
-        """Every row once, in random order, `rows` at a time; the last one may be shorter.
+        """Every row once, in random order (see `Shuffle`), `rows` at a time; the last one may be shorter.
 
         Where no rank holds all rows, each gives to every minibatch what its share of the rows is worth.
         """
-        generator = torch.Generator().manual_seed(seed)
+        shuffle = Shuffle(len(self.y), torch.Generator().manual_seed(seed), in_file=self.pages is not None)
         if self.shares is not None:
-            yield from self._shared_minibatches(-(-self.n // rows), generator)
+            yield from self._shared_minibatches(-(-self.n // rows), shuffle)
             return
-        order = torch.randperm(self.n, generator=generator).to(self.y.device)
         chunk = rows * max(1, LARGEST_BLOCK // rows)  # gather many minibatches at once: one index_select a column
-        for start in range(0, self.n, chunk):
-            shuffled = self.take(order[start : start + chunk])
+        for _ in range(0, self.n, chunk):
+            shuffled = self._dealt(shuffle, chunk)
             for first in range(0, shuffled.n, rows):
                 yield shuffled.stretch(first, min(first + rows, shuffled.n))
 
-    def _shared_minibatches(self, count: int, generator: torch.Generator) -> Iterator[Design]:
+    def _shared_minibatches(self, count: int, shuffle: Shuffle) -> Iterator[Design]:
         assert self.shares is not None
-        order = torch.randperm(len(self.y), generator=generator).to(self.y.device)
+        n = len(self.y)
         for k in range(count):
-            first, last = len(order) * k // count, len(order) * (k + 1) // count
             shares = tuple(own * (k + 1) // count - own * k // count for own in self.shares)
-            yield replace(self._taken(order[first:last]), shares=shares)
+            yield replace(self._dealt(shuffle, n * (k + 1) // count - n * k // count), shares=shares)
+
+    def _dealt(self, shuffle: Shuffle, count: int) -> Design:
+        """The next rows of a shuffle, copied, so that the pages that they lay in may go."""
+        taken = replace(self._taken(shuffle.deal(count).to(self.y.device)), pages=None)
+        if self.pages is not None:
+            self.pages.release()
+        return taken
 
 
 def _selected(column: Tensor, index: Tensor) -> Tensor:
