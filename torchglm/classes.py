@@ -92,7 +92,7 @@ def asked_ordinal(
         _refuse_without_intercept(prepared, text)
         cuts = tuple(f"{low}|{high}" for low, high in pairwise(levels))
         part = places.get("nominal")
-        predictors = [Predictor(0, intercept=False)]
+        predictors = [Predictor(0, intercept=False, takers=tuple(range(1, len(cuts) + 1)))]
         predictors += [Predictor(None, constant=cut) if part is None else Predictor(part, f"{cut}:") for cut in cuts]
         if "scale" in places:
             predictors.append(Predictor(places["scale"], "scale:", intercept=False))

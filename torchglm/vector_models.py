@@ -23,7 +23,7 @@ from torchglm.design.prepare import Prepared, Request
 from torchglm.design.prepare_many import prepare_many
 from torchglm.design.sources import Source, open_source
 from torchglm.design.terms import parse
-from torchglm.diagnostics.separation import diverging_coefficients
+from torchglm.diagnostics.diverging import diverging_coefficients
 from torchglm.errors import BoundaryWarning, FormulaError, ResponseError
 from torchglm.families.exponential import Binomial
 from torchglm.inference.aliasing import partners

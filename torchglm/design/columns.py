@@ -32,12 +32,15 @@ class Columns:
     """The design of one linear predictor over all rows of a source.
 
     Shapes: width coefficients; `positions` (width,) holds for each inner coefficient its place in the formula.
+    `takers`: without a constant of its own, the predictors whose constants stand for it, with the other sign, as the
+    cuts of an ordinal model do.
     """
 
     constant: bool
     dense: Dense
     coded: tuple[Coded, ...]
     positions: Tensor
+    takers: tuple[int, ...] = ()
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
@@ -101,9 +104,10 @@ class Columns:
             if bool(k.any())
         )
         has_constant = self.constant and bool(constant.all())
-        # Without the constant, a centred column would not be the column.
-        centers = self.dense.centers[dense] if has_constant else torch.zeros_like(self.dense.centers[dense])
-        return Columns(has_constant, Dense(products, centers, table), parts, places)
+        # Without a constant, a centred column would not be the column.
+        keeps = has_constant or bool(self.takers)
+        centers = self.dense.centers[dense] if keeps else torch.zeros_like(self.dense.centers[dense])
+        return Columns(has_constant, Dense(products, centers, table), parts, places, self.takers)
 
     def rows(self, start: int, stop: int, scratch: Tensor) -> RowColumns:
         """The stretch start..stop, dense columns gathered into `scratch`."""

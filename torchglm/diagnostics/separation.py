@@ -22,7 +22,6 @@ from torchglm.design.block import Block
 from torchglm.inference.estimate import Estimate
 from torchglm.numerics.sums import Sums
 from torchglm.objective.curvature import assemble
-from torchglm.objective.joint import assemble_all, curvature_sums
 
 SUSPICIOUS = 30.0  # standard errors per unit of a column, in link units, that ordinary data do not have
 DECIDED = 1e-6  # a row of information below this is at its end
@@ -30,7 +29,9 @@ NULL = 1e-9  # relative eigenvalue below which rows leave a direction free
 VISIBLE = 1e-6  # share of the longest component of a direction
 LARGEST = 3_000  # coefficients
 REACH = 100.0  # link units, on average over rows, that a direction is followed: a finite maximum lies long before
-FOLLOWED = 1e-3  # share of the longest component below which a coefficient stays where it is
+FREE = (None, None)
+SPARSER, SHORT = 4, 1e-3  # programs for the fewest components; the share below which one is none
+SPARSEST = 300  # coefficients of which they are looked for
 LOOKED_AT = 4_096  # rows, for the scale of the columns
 
 
@@ -42,49 +43,30 @@ def infinite_coefficients(estimate: Estimate, names: tuple[str, ...]) -> dict[st
     if not estimate.family.kernel.ends:
         return {}
     lost = bool((estimate.undetermined & ~estimate.aliased).any())
-    if estimate.layout.width > LARGEST or not (lost or _is_suspicious(estimate)):
+    if estimate.layout.width > LARGEST or not (lost or is_suspicious(estimate)):
         return {}
     direction = recession(estimate)
     if direction is None:
         return {}
-    if estimate.solution.status.converged and not lost and _never_rises(estimate, estimate.solution.point.step):
+    if estimate.solution.status.converged and not lost and never_rises(estimate, estimate.solution.point.step):
         direction = _last_direction(estimate)
     return {name: "+" if d > 0 else "-" for name, d in zip(names, direction.tolist(), strict=True) if d != 0.0}
 
 
-def diverging_coefficients(estimate: Estimate, names: tuple[str, ...]) -> dict[str, str]:
-    """The coefficients of several linear predictors that go to infinity -> "+" or "-"; empty where none does.
-
-    No program looks for a direction here: that of the search is followed `REACH` units, and where the likelihood does
-    not fall on the way, no finite maximum has been passed.
-    """
-    layout = estimate.layout
-    lost = bool((estimate.undetermined & ~estimate.aliased).any())
-    if layout.width > LARGEST or not (lost or _is_suspicious(estimate)):
-        return {}
-    lengths = _unit_lengths(estimate)
-    step = _unseen_direction(estimate, lengths) if lost else estimate.solution.point.step
-    moved = (layout.to_user(step).cpu() * lengths).masked_fill(estimate.aliased, 0.0)
-    if not _never_rises(estimate, step):
-        return {}
-    share = moved / moved.abs().max()
-    return {name: "+" if s > 0 else "-" for name, s in zip(names, share.tolist(), strict=True) if abs(s) > FOLLOWED}
-
-
-def _never_rises(estimate: Estimate, step: Tensor) -> bool:
+def never_rises(estimate: Estimate, step: Tensor) -> bool:
     """Whether the objective does not rise along a step, followed far: one pass."""
-    pace = _pace(estimate, step)
-    if not 0.0 < pace < math.inf:
+    moved = pace(estimate, step)
+    if not 0.0 < moved < math.inf:
         return False
     # Where a search has stopped early, its maximum may lie far ahead.
     far = (1.0,) if estimate.solution.status.converged else (1.0, 1e2, 1e4)
     theta = estimate.solution.theta
-    along = torch.stack([theta + (reach * REACH / pace) * step for reach in (0.0, *far)], 1)
+    along = torch.stack([theta + (reach * REACH / moved) * step for reach in (0.0, *far)], 1)
     at, *ahead = estimate.objective.values(along).tolist()
     return all(value <= at + 1e-9 * max(abs(at), 1.0) for value in ahead)
 
 
-def _pace(estimate: Estimate, step: Tensor) -> float:
+def pace(estimate: Estimate, step: Tensor) -> float:
     """How far a step moves the linear predictors: the root mean square over rows."""
     objective = estimate.objective
     raw = objective.raw(step)
@@ -97,27 +79,6 @@ def _pace(estimate: Estimate, step: Tensor) -> float:
     return math.sqrt(float(sums["squares"]) / float(sums["n"]))
 
 
-def _unseen_direction(estimate: Estimate, lengths: Tensor) -> Tensor:
-    """(p,) inner order: downhill among the directions of which the information at theta has lost sight.
-
-    Classes that are told apart from one other alone lose it together, so that no single coefficient shows it.
-    """
-    objective, theta = estimate.objective, estimate.solution.theta
-    raw = objective.raw(theta)
-
-    def row_sums(block: Block) -> Sums:
-        terms = objective.likelihood.expand(block.y, objective.predictors(block, raw), information="observed")
-        return Sums(curvature_sums(block, terms.curvature))
-
-    scale = 1.0 / lengths[estimate.layout.positions].to(theta.device)
-    free = ~estimate.aliased[estimate.layout.positions].to(theta.device)
-    scale = torch.where(free, scale, 0.0)
-    information = assemble_all(objective.design.columns, objective.design.sum(row_sums))
-    values, vectors = torch.linalg.eigh(information * scale[:, None] * scale[None, :])
-    unseen = vectors[:, values < NULL * float(values.max())] * free[:, None]
-    return -scale * (unseen @ (unseen.T @ (scale * objective.slope(theta).gradient)))
-
-
 def _last_direction(estimate: Estimate) -> Tensor:
     """(p,) the direction in which the search went to infinity: there a Newton step has length one and never shrinks.
 
@@ -125,20 +86,20 @@ def _last_direction(estimate: Estimate) -> Tensor:
     digits, its step is rounding, and the program's direction has to do.
     """
     point = estimate.solution.point
-    moved = estimate.layout.to_user(point.step).cpu() * _unit_lengths(estimate)
+    moved = estimate.layout.to_user(point.step).cpu() * unit_lengths(estimate)
     return torch.where(moved.abs() > VISIBLE * moved.abs().max(), moved, 0.0)
 
 
-def _is_suspicious(estimate: Estimate) -> bool:
+def is_suspicious(estimate: Estimate) -> bool:
     """Whether a coefficient's standard error, times its column's root mean square, is beyond what data leave open."""
     if not estimate.solution.status.converged:
         return True
-    lengths = _unit_lengths(estimate)
+    lengths = unit_lengths(estimate)
     size = estimate.unscaled_variances.nan_to_num(nan=0.0).clamp(min=0.0).sqrt() * lengths
     return bool((size > SUSPICIOUS).any())
 
 
-def _unit_lengths(estimate: Estimate) -> Tensor:
+def unit_lengths(estimate: Estimate) -> Tensor:
     """(p,) root mean square of each column where it is not zero, from a few thousand rows; 1 where all are zero."""
     design = estimate.objective.design
 
@@ -189,7 +150,7 @@ def recession(estimate: Estimate) -> Tensor | None:
     if not null.shape[1]:
         return None
     ended = torch.cat([side[:, None] * (x @ null) for x, side in rows])
-    along = _program(torch.unique(ended, dim=0).cpu().numpy())
+    along = program(torch.unique(ended, dim=0).cpu().numpy(), (null / scale[:, None]).cpu().numpy())
     if along is None:
         return None
     direction = estimate.layout.to_user(null @ torch.from_numpy(along).to(null.device)).cpu()
@@ -206,16 +167,39 @@ def _side(estimate: Estimate, y: Tensor) -> Tensor:
     return side
 
 
-def _program(ended: np.ndarray) -> np.ndarray | None:
-    """The d that carries the rows furthest: max sum(A d) under A d >= 0, |d| <= 1; None for zero."""
+def program(ended: np.ndarray, basis: np.ndarray) -> np.ndarray | None:
+    """(m,) the d that carries on every row which can go on, A d >= 1 there and A d >= 0 elsewhere; None where none can.
+
+    A first program, max sum(s) under A d >= s and 0 <= s <= 1, finds the rows that can; the others leave out of
+    `basis` (p, m) d what need not move: least sums of its components, weighted by how short they were (Candes, Wakin &
+    Boyd 2008).
+    """
     from scipy.optimize import linprog
 
     span = np.abs(ended).max(axis=1)
-    ended = ended[span > 1e-9 * max(span.max(), 1e-300)]
+    ended = ended[span > 1e-9 * max(span.max(initial=0.0), 1e-300)]
     if not len(ended):
         return None
+    (n, m), p = ended.shape, len(basis)
     ended = ended / np.abs(ended).max(axis=1, keepdims=True)
-    result = linprog(-ended.sum(0), A_ub=-ended, b_ub=np.zeros(len(ended)), bounds=[(-1, 1)] * ended.shape[1])
-    if not result.success or -result.fun < 1e-7:
+    gains, moves = np.concatenate([np.zeros(m), np.ones(n)]), np.hstack([ended, -np.eye(n)])
+    going = linprog(-gains, A_ub=-moves, b_ub=np.zeros(n), bounds=[FREE] * m + [(0, 1)] * n)
+    if not going.success or -going.fun < 0.5:
         return None
-    return np.asarray(result.x, dtype=np.float64)
+    rows = np.hstack([ended, np.zeros((n, p))])
+    sizes = np.vstack([np.hstack([-basis, np.eye(p)]), np.hstack([basis, np.eye(p)])])
+    least = np.concatenate([np.round(going.x[m:]), np.zeros(2 * p)])
+    along, costs = going.x[:m], np.ones(p)
+    for _ in range(SPARSER if p <= SPARSEST else 0):
+        short = linprog(
+            np.concatenate([np.zeros(m), costs]),
+            A_ub=-np.vstack([rows, sizes]),
+            b_ub=-least,
+            bounds=[FREE] * (m + p),
+        )
+        if not short.success:
+            break
+        along = short.x[:m]
+        moved = np.abs(basis @ along)
+        costs = 1.0 / (moved / moved.max() + SHORT)
+    return np.asarray(along, dtype=np.float64)

@@ -27,11 +27,13 @@ from torchglm.inference.record import Record
 from torchglm.inference.totals import Totals
 from torchglm.numerics.linalg import Factored
 from torchglm.numerics.sums import Sums
-from torchglm.objective.joint import curvature_sums
+from torchglm.objective.joint import curvature_sums, positive_part
 from torchglm.objective.objective import Objective
 from torchglm.solvers.irls import IRLS
 from torchglm.solvers.solver import run
 from torchglm.solvers.start import Evaluated, Start
+
+BESIDE = 0.1  # of the predictors, around a start
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,14 @@ class Predictor:
     prefix    put before the names of its columns
     constant  the name of its constant where it is alone, as "1|2" of a cut
     intercept whether its formula's constant is kept: the cuts of an ordinal model stand for it
+    takers    those that stand for it then, by their places
     """
 
     part: int | None
     prefix: str = ""
     constant: str = "Intercept"
     intercept: bool = True
+    takers: tuple[int, ...] = ()
 
     def names(self, schemas: tuple[Schema, ...]) -> tuple[str, ...]:
         """Of its coefficients, in the formula's order."""
@@ -67,7 +71,7 @@ class Predictor:
             return columns
         kept = torch.ones(columns.width, dtype=torch.bool, device=columns.positions.device)
         kept[0] = False
-        return columns.restricted(kept)
+        return replace(columns, takers=self.takers).restricted(kept)
 
 
 def constant_alone(device: torch.device) -> Columns:
@@ -184,14 +188,26 @@ class VectorEstimate(Estimate):
 
     @cached_property
     def column_sums(self) -> Sums:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The information where no column has an effect, in which the predictors meet."""
+        """Here those of what a row knows of its predictors where no column has an effect, every row as much as another.
+
+        A row knows no direction in which its likelihood neither rises nor bends. At a saddle that may be so of one that
+        all other places tell, so that a likelihood that has saddles is looked at beside its start.
+        """
         theta = self.start.first(self.objective, self.objective.slope)[0]
-        raw = self.objective.raw(theta)
+        raw, likelihood = self.objective.raw(theta), self.model.likelihood
 
         def row_sums(block: Block) -> Sums:
             z = self.objective.predictors(block, raw)
-            terms = self.model.likelihood.expand(block.y, z, information="observed")
-            return Sums(curvature_sums(block, terms.curvature))
+            if not likelihood.is_convex:
+                generator = torch.Generator().manual_seed(block.start)
+                z = z + BESIDE * torch.randn(z.shape, dtype=z.dtype, generator=generator).to(z.device)
+            terms = likelihood.expand(block.y, z, information="observed")
+            known = positive_part(terms.curvature) + positive_part(-terms.curvature)
+            known = (known + terms.gradient.unsqueeze(1) * terms.gradient.unsqueeze(2)).nan_to_num(0.0, 0.0, 0.0)
+            size = known.diagonal(dim1=1, dim2=2).sum(1)
+            return Sums(
+                curvature_sums(replace(block, weight=None), known / torch.where(size > 0.0, size, 1.0)[:, None, None])
+            )
 
         return self.objective.design.sum(row_sums)
 
@@ -248,13 +264,32 @@ class VectorStart(Start):
         return theta, found
 
     def flat(self, objective: Objective) -> Tensor:
-        """theta (p,) of the likelihood's constants."""
+        """theta (p,) of the likelihood's constants, less what the offsets are on average."""
         design = objective.design
         constants = self.likelihood.start(*design.responses())
         theta = torch.zeros(objective.layout.width, dtype=torch.float64, device=design.device)
-        for betas, columns, value in zip(
-            objective.layout.split(theta), objective.layout.columns, constants, strict=True
-        ):
+        betas = objective.layout.split(theta)
+        for own, columns, value in zip(betas, design.columns, constants, strict=True):
             if columns.constant:
-                betas[0] = value
+                own[0] = value
+        for k, mean in _mean_offsets(design).items():
+            if design.columns[k].constant:
+                betas[k][0] -= mean
+            for j in design.columns[k].takers:
+                betas[j][0] += mean
         return theta
+
+
+def _mean_offsets(design: Design) -> dict[int, float]:
+    """The weighted mean of each offset that there is, by its predictor: one pass."""
+    places = [k for k, offset in enumerate(design.offsets) if offset is not None]
+    if not places:
+        return {}
+
+    def row_sums(block: Block) -> Sums:
+        w = block.y.new_ones(block.rows) if block.weight is None else block.weight
+        each = {str(k): torch.dot(w, block.offsets[k]) for k in places}  # type: ignore[arg-type]
+        return Sums({**each, "weight": w.sum()})
+
+    sums = design.sum(row_sums)
+    return {k: float(sums[str(k)] / sums["weight"]) for k in places}

@@ -4,6 +4,8 @@ Inside, theta holds the predictors in turn, each as constant, dense columns and 
 For the user it holds them in the formula's order, on the columns as given:
 
     beta_j = inner_j          intercept = inner_0 - sum_j center_j inner_j
+
+Of cuts, from which a predictor without a constant is taken: cut = inner_0 + sum_j center_j inner_j.
 """
 
 from __future__ import annotations
@@ -36,8 +38,7 @@ class Layout:
     @cached_property
     def positions(self) -> Tensor:
         """(p,) the user's place of every inner coefficient."""
-        starts = [sum(self.widths[:k]) for k in range(len(self.widths))]
-        return torch.cat([c.positions + s for c, s in zip(self.columns, starts, strict=True)])
+        return torch.cat([c.positions + s for c, s in zip(self.columns, self._starts, strict=True)])
 
     @cached_property
     def order(self) -> Tensor:
@@ -63,17 +64,31 @@ class Layout:
         """Whether any column is centred."""
         return bool((self.centers != 0).any())
 
+    @cached_property
+    def _starts(self) -> tuple[int, ...]:
+        """The inner place of each predictor's first coefficient."""
+        return tuple(sum(self.widths[:k]) for k in range(len(self.widths)))
+
+    @cached_property
+    def _homes(self) -> list[tuple[slice, int, float]]:
+        """Of each centred predictor its coefficients, and the place of each constant that takes up its centers.
+
+        The constant takes them up with a sign: 1 its own, -1 that of another predictor, from which this one is taken.
+        """
+        out = []
+        for start, c in zip(self._starts, self.columns, strict=True):
+            own = slice(start, start + c.width)
+            if bool((self.centers[own] != 0).any()):
+                out += [(own, start, 1.0)] if c.constant else [(own, self._starts[k], -1.0) for k in c.takers]
+        return out
+
     def _shift(self, values: Tensor, sign: float) -> Tensor:
-        """`values` (p, ...) with sign * (centers . values) added to each predictor's constant."""
+        """`values` (p, ...) with sign * (centers . values) added to the constants that take up the centers."""
         if not self.is_centered:
             return values
         out = values.clone()
-        start = 0
-        for c in self.columns:
-            stop = start + c.width
-            if c.constant:
-                out[start] += sign * (self.centers[start:stop] @ values[start:stop])
-            start = stop
+        for own, home, factor in self._homes:
+            out[home] += sign * factor * (self.centers[own] @ values[own])
         return out
 
     def to_user(self, theta: Tensor) -> Tensor:
@@ -85,17 +100,14 @@ class Layout:
         return self._shift(theta[self.positions], 1.0)
 
     def shifted_constants(self) -> list[tuple[int, Tensor]]:
-        """For each centred predictor its constant's place for the user, and the (p,) direction that it is inside."""
-        out, start = [], 0
-        for c in self.columns:
-            stop = start + c.width
-            inside = torch.zeros(self.width, dtype=torch.float64, device=c.positions.device)
-            inside[start:stop] = -self.centers[start:stop]
-            if c.constant and bool((inside != 0).any()):
-                inside[start] = 1.0
-                out.append((int(self.positions[start]), inside))
-            start = stop
-        return out
+        """For each constant that takes up centers its place for the user, and the (p,) direction that it is inside."""
+        found: dict[int, Tensor] = {}
+        for own, home, factor in self._homes:
+            if home not in found:
+                found[home] = torch.zeros_like(self.centers)
+                found[home][home] = 1.0
+            found[home][own] -= factor * self.centers[own]
+        return [(int(self.positions[home]), inside) for home, inside in found.items()]
 
     def covariance_to_user(self, inner: Tensor) -> Tensor:
         """An inner covariance (p, p) -> J inner J', J the map of `to_user`."""
@@ -103,15 +115,9 @@ class Layout:
 
     def meat_to_user(self, inner: Tensor) -> Tensor:
         """An inner cross product X'DX (p, p) on centred columns -> the same on the columns as given."""
-        out = inner
-        if self.is_centered:
-            out = inner.clone()
-            start = 0
-            for c in self.columns:
-                stop = start + c.width
-                if c.constant:  # x_j = inner_j + center_j * 1
-                    centers = self.centers[start:stop]
-                    out[start:stop] += centers[:, None] * out[start].clone()[None, :]
-                    out[:, start:stop] += out[:, start].clone()[:, None] * centers[None, :]
-                start = stop
+        out = inner.clone() if self.is_centered else inner
+        for own, home, factor in self._homes:  # x_j = inner_j + factor center_j * 1
+            centers = factor * self.centers[own]
+            out[own] += centers[:, None] * out[home].clone()[None, :]
+            out[:, own] += out[:, home].clone()[:, None] * centers[None, :]
         return out[self.order][:, self.order]

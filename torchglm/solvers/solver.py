@@ -22,6 +22,7 @@ ROUNDING = 2e-14  # of the fit's length in standard errors: no step below it can
 MANY_ROWS = 30_000  # from here a sample of the rows gives the start and the first curvature
 CERTAIN_SHIFT = 5e-8  # relative: what a last step may move standard errors by, before it is taken
 SCORING_STEP = 1e-7  # standard errors: the same where information is expected, and a tenth of it may be left
+OVERLOOKED = 0.01  # standard errors, along a column that was left out
 CERTAIN_STEP = 1e-5  # standard errors: the longest such step
 
 
@@ -32,6 +33,7 @@ class Status(Enum):
     ROUNDING = "No further decrease is possible in float64: the next Newton step is rounding."
     MAX_STEPS = "The solver stopped at its largest number of steps before the next Newton step was small."
     UNPOLISHED = "Stopped, as asked, where the epochs of SGD ended: near the maximum at best, not at it."
+    FLAT = "The objective still falls along columns of which the information at this point has lost sight."
     STALLED = "No step along the search direction decreases the objective: the optimum may lie on the boundary."
 
     @property
@@ -199,6 +201,8 @@ def _certify(objective: Objective, state: State, stop: Stop, count: int) -> tupl
         information=point.information,
         memory=None,
     )
+    if _overlooks(point):
+        return certified, Status.FLAT
     if _is_settled(state) and length <= max(stop.step_in_se, certain_step(objective, point)):
         return certified, Status.CONVERGED
     if _is_rounding(objective, certified):
@@ -214,6 +218,17 @@ def _ends(objective: Objective, state: State, stop: Stop) -> bool:
     """Whether the solver has done what it can, as far as it knows."""
     enough = stop.step_in_se if state.exact is None else max(stop.step_in_se, certain_step(objective, state.exact))
     return state.stalled or (_is_settled(state) and state.step_in_se <= enough) or _is_rounding(objective, state)
+
+
+def _overlooks(point: Quadratic) -> bool:
+    """Whether a column that was left out has a slope of its own, which no column kept can account for.
+
+    Of a column that others span, g_j^2 <= h_jj g' H^-1 g, and that is small at the end of a search.
+    """
+    left_out = point.curvature.aliased
+    if not bool(left_out.any()) or length_in_se(point.gradient, point.step, 1.0) > 1.0:
+        return False
+    return bool((point.gradient.abs() > OVERLOOKED * point.curvature.lengths)[left_out].any())
 
 
 def _is_settled(state: State) -> bool:

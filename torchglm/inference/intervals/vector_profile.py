@@ -56,7 +56,7 @@ class _Held:
     def end(self, side: float) -> float:
         """The value at which the signed root of the likelihood ratio is `side` times the quantile."""
         center = float(self.user[self.place])
-        far = FAR / float(self._column.square().mean().sqrt())
+        far = FAR / self._size
         wald = self.quantile * float(self.estimate.unscaled_variances[self.place]) ** 0.5
         first = min(wald, far) if wald > 0.0 else far
         brackets = Brackets.of(torch.tensor([first], dtype=torch.float64), self.quantile)
@@ -82,19 +82,19 @@ class _Held:
         offsets[self._predictor] = offset if own is None else own + offset
         held = objective.on(replace(design, columns=restricted(design.columns, self._free), offsets=tuple(offsets)))
         free = self._free.to(start.device)
+        near = (start - start[self.place] * self._home)[free]
         try:
-            begin = VectorStart(
-                self.estimate.family, held.layout.to_inner(start[free]), likelihood=objective.likelihood
-            )
+            begin = VectorStart(self.estimate.family, held.layout.to_inner(near), likelihood=objective.likelihood)
             solution = run(IRLS(), held, begin, CLOSE)
         except DomainError:
             return None
         if not solution.status.converged:
             return None
-        theta = start.clone()
-        theta[free], theta[self.place] = held.layout.to_user(solution.theta), value
+        theta = value * self._home
+        theta[free] += held.layout.to_user(solution.theta)
+        theta[self.place] = value
         point = objective.slope(objective.layout.to_inner(theta))
-        return theta, point.value, float(point.gradient.dot(self._along))
+        return theta, point.value, float(point.gradient.dot(self._unit))
 
     @cached_property
     def user(self) -> Tensor:
@@ -108,11 +108,18 @@ class _Held:
         return self.estimate.objective.slope(self.estimate.layout.to_inner(self.user)).value
 
     @cached_property
-    def _along(self) -> Tensor:
-        """(p,) the inner direction in which the coefficient alone moves."""
+    def _unit(self) -> Tensor:
+        """(p,) the inner direction in which the coefficient of the column about its center moves alone."""
         unit = torch.zeros_like(self.user)
-        unit[self.place] = 1.0
-        return self.estimate.layout.to_inner(unit)
+        unit[self.estimate.layout.order[self.place]] = 1.0
+        return unit
+
+    @cached_property
+    def _home(self) -> Tensor:
+        """(p,) what the user's other coefficients, the constants that take up the center, move by on the way."""
+        moved = self.estimate.layout.to_user(self._unit)
+        moved[self.place] = 0.0
+        return moved
 
     @cached_property
     def _predictor(self) -> int:
@@ -121,10 +128,16 @@ class _Held:
 
     @cached_property
     def _column(self) -> Tensor:
-        """(rows,) the column of the coefficient."""
+        """(rows held,) the column of the coefficient, about its center."""
         objective: Objective = self.estimate.objective
-        k, raw = self._predictor, objective.raw(self._along)
+        k, raw = self._predictor, objective.raw(self._unit)
         return objective.design.map(lambda block: block.columns[k].matvec(raw[k]).clone())
+
+    @cached_property
+    def _size(self) -> float:
+        """Its root mean square, over all rows."""
+        design = self.estimate.objective.design
+        return math.sqrt(design.total(float(self._column.square().sum())) / design.n)
 
     @cached_property
     def _free(self) -> Tensor:
