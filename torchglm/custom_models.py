@@ -15,7 +15,7 @@ from torchglm.call import Call, Remake
 from torchglm.design.parts_of import split_parts
 from torchglm.design.prepare import Prepared, Request
 from torchglm.errors import FormulaError, OptionError
-from torchglm.families.custom import Custom, checked
+from torchglm.families.custom import Custom, checked, predictor_names
 from torchglm.families.custom import custom as likelihood_of
 from torchglm.inference.vector import Predictor, VectorModel
 from torchglm.solvers.solver import Solver, Stop
@@ -27,7 +27,7 @@ def custom(
     formula: str,
     data: Any,
     nll: Callable[..., Tensor],
-    predictors: str | Sequence[str] = ("mean", "log_sd"),
+    predictors: str | Sequence[str] | None = None,
     *,
     mean: Callable[..., Tensor] | None = None,
     start: Any = None,
@@ -53,7 +53,8 @@ def custom(
                 columns is "cbind(time, event) ~ x", one of more np.column_stack([a, b, c]); y is then (rows, columns)
     nll         nll(y, mean, log_sd) with torch tensors (rows,), or nll(y, z) with z (rows, predictors): the negative
                 log likelihood of each row, (rows,) float64; derivatives come from autograd
-    predictors  their names; coefficients are named "mean_x", a lone constant "log_sd", a single predictor's as in glm
+    predictors  their names, by default those that nll gives its arguments; coefficients are named "mean_x", a lone
+                constant "log_sd", a single predictor's as in glm
     mean        the mean response as a function of the same predictors, for predict(); without it the first is shown
     start       where to begin: a number for each predictor, by name or in order, else 0; or every coefficient
 
@@ -66,7 +67,9 @@ def custom(
     >>> fit.params.round(4).to_dict()
     {'Intercept': -0.5626, 'x': 0.479}
     """
-    names = (predictors,) if isinstance(predictors, str) else tuple(predictors)
+    if not callable(nll):
+        raise OptionError(f"nll= takes a function of torch tensors; got {type(nll).__name__}.")
+    names = predictor_names(nll, predictors)
     if mean is not None and "mean" in names:
         raise OptionError(
             'With mean= the prediction "mean" is that function, so that no predictor may be called "mean": give it '
@@ -109,13 +112,19 @@ def _model(likelihood: Custom, parts: int, prepared: Prepared) -> VectorModel:
 
 
 def _starts(start: Any, names: tuple[str, ...]) -> tuple[tuple[float, ...] | None, Any]:
-    """Constants of the predictors, and coefficients: which of the two `start` is."""
+    """Constants of the predictors, and coefficients: which of the two `start` is.
+
+    Raises: OptionError.
+    """
     if start is None:
         return None, None
-    if isinstance(start, Mapping | pd.Series):
-        given: dict[Any, Any] = dict(start)
-        if set(given) <= set(names):
-            return tuple(float(given.get(name, 0.0)) for name in names), None
-        return None, start
-    values = list(start)
-    return (tuple(float(v) for v in values), None) if len(values) == len(names) else (None, values)
+    try:
+        if isinstance(start, Mapping | pd.Series):
+            given: dict[Any, Any] = dict(start)
+            if set(given) <= set(names):
+                return tuple(float(given.get(name, 0.0)) for name in names), None
+            return None, start
+        values = [float(value) for value in start]
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"start= takes a number for each predictor or coefficient; got {start!r}.") from error
+    return (tuple(values), None) if len(values) == len(names) else (None, values)

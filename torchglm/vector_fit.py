@@ -247,11 +247,13 @@ class VectorFit(Coefficients):
     def residuals(self, kind: str | None = None) -> pd.Series | pd.DataFrame:
         """ "response", "pearson" or "probability_scale", with the data's index; NaN in dropped rows.
 
-        None: "pearson", of classes "response", a DataFrame with a column a class. "probability_scale" is P(Y < y) -
+        None: "pearson", or "response" where the responses have no variance: of classes a DataFrame with a column a
+        class, and of custom() with its mean=. "probability_scale" is P(Y < y) -
         P(Y > y), of ordered classes and of every model with a distribution function.
         Raises: UnknownNameError; OptionError for a kind that the model has not, and for a fit without its data.
         """
-        kind = ("response" if self.classes else "pearson") if kind is None else kind
+        if kind is None:
+            kind = "pearson" if self._rows_of().model.likelihood.has_variance else "response"
         values = vector_residuals(self._rows_of(), kind)
         if values.dim() == 1:
             return self._rows(values, kind)
@@ -284,7 +286,7 @@ class VectorFit(Coefficients):
     def simulate(self, n: int = 1, *, seed: int = 0) -> pd.DataFrame:
         """`n` sets of responses drawn from the fit, columns sim_1 ..., with the data's index; NaN in dropped rows.
 
-        Raises: OptionError for a model that cannot be drawn from, as one of custom() without sample=.
+        Raises: OptionError for a model that cannot be drawn from, as one of custom(), which has no sampler.
         """
         drawn = pd.DataFrame(
             vector_simulate(self._rows_of(), n, seed), index=self._data().prepared.index, columns=names_of(n)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from torchglm.design.prepare import Prepared, Request
 from torchglm.design.prepare_many import prepare_many
 from torchglm.design.sources import Source, open_source
 from torchglm.design.terms import parse
-from torchglm.diagnostics.diverging import diverging_coefficients
+from torchglm.diagnostics.diverging import diverging_coefficients, unseen_coefficients
 from torchglm.errors import BoundaryWarning, FormulaError, ResponseError
 from torchglm.families.exponential import Binomial
 from torchglm.inference.aliasing import partners
@@ -34,7 +34,7 @@ from torchglm.inference.dispersion import Fixed
 from torchglm.inference.facts import facts_of
 from torchglm.inference.vector import VectorEstimate, VectorModel, VectorRecord, VectorStart, joined
 from torchglm.objective.objective import Objective
-from torchglm.solvers.solver import SOLVERS, Solver, run
+from torchglm.solvers.solver import SOLVERS, Solver, Status, run
 from torchglm.vector_fit import VectorFit
 from torchglm.warn import warn_diverging
 
@@ -96,17 +96,20 @@ def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any]) -> VectorFit:
     )
     kind, phi = kind_of_fit(call.covariance, prepared.weights, request.cluster), Fixed(1.0)
     infinite = diverging_coefficients(estimate, names)
+    limits = asked.limits(estimate, names)
+    told = infinite.keys() | {name for own in limits.values() for name in own}
     if infinite:
         estimate = replace(estimate, diverging=torch.tensor([name in infinite for name in names]))
+    estimate = _undetermined(estimate, names, told)
     facts = facts_of(estimate, asked.text, kind, phi, partners(estimate, names), infinite)
     facts = replace(facts, notes=_notes(prepared))
-    limits = asked.limits(estimate, names)
     for text in limits:
         warnings.warn(text, BoundaryWarning, stacklevel=3)
     unexplained = infinite.keys() - {name for own in limits.values() for name in own}
     untold = {name: sign for name, sign in infinite.items() if name in unexplained}
-    if untold or not limits or solution.step_in_se > NEARLY:  # towards a limit steps stay long: that has been said
-        warn_diverging(solution, untold, stop, has_classes=request.classes)
+    quiet = limits and solution.step_in_se <= NEARLY and estimate.solution.status is not Status.UNDETERMINED
+    if untold or not quiet:  # towards a limit steps stay long: that has been said
+        warn_diverging(estimate.solution, untold, stop, has_classes=request.classes)
     record = VectorRecord(
         prepared.schema,
         estimate.family,
@@ -123,6 +126,17 @@ def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any]) -> VectorFit:
     settle(fit.record)
     checkpoint.finish(solution)
     return fit
+
+
+def _undetermined(estimate: VectorEstimate, names: tuple[str, ...], told: Set[str]) -> VectorEstimate:
+    """The estimate, not converged where the information has lost a coefficient that nothing `told` explains."""
+    lost = (estimate.undetermined & ~estimate.aliased).tolist()
+    if not estimate.solution.status.converged or all(
+        name in told for name, own in zip(names, lost, strict=True) if own
+    ):
+        return estimate
+    solution = replace(estimate.solution, status=Status.UNDETERMINED)
+    return replace(estimate, solution=solution, diverging=unseen_coefficients(estimate))
 
 
 def _notes(prepared: Prepared) -> tuple[str, ...]:

@@ -230,6 +230,8 @@ BAD = {
     "numpy": (lambda y, m, s: normal(y, m, s).detach().numpy(), "torch tensor"),
     "raises": (lambda y, m, s: y @ torch.ones(3, 3), "raised RuntimeError"),
     "arguments": (lambda y: y, "called as nll"),
+    "responses": (lambda y, m, s: normal(y - y.mean(), m, s), "responses of other rows"),
+    "rows counted": (lambda y, m, s: normal(y, m, s) / len(y), "how many there are"),
     "float": (lambda y, m, s: normal(y, m, s).float(), "torch.float64"),
 }
 

@@ -25,12 +25,13 @@ from torchglm.diagnostics.separation import (
 )
 from torchglm.inference.estimate import Estimate
 from torchglm.numerics.sums import Sums
-from torchglm.objective.joint import assemble_all, curvature_sums
+from torchglm.objective.saddle import observed_information
 
 NULL = 1e-9  # relative eigenvalue below which the information says nothing of a direction
 FOLLOWED = 1e-3  # share of the longest component below which a coefficient stays where it is
 STILL = 1e-8  # of a row's nll in a direction: a slope below it is rounding
 CUTS = 8  # programs solved
+ASKED = 10_000  # rows, at most, that a program hears: those left out may object to what it finds
 
 
 def diverging_coefficients(estimate: Estimate, names: tuple[str, ...]) -> dict[str, str]:
@@ -51,6 +52,13 @@ def diverging_coefficients(estimate: Estimate, names: tuple[str, ...]) -> dict[s
     return {name: "+" if s > 0 else "-" for name, s in zip(names, share.tolist(), strict=True) if abs(s) > FOLLOWED}
 
 
+def unseen_coefficients(estimate: Estimate) -> Tensor:
+    """(p,) True where a coefficient moves in a direction of which the information says nothing."""
+    layout, lengths = estimate.layout, unit_lengths(estimate)
+    moved = torch.stack([layout.to_user(step).cpu() * lengths for step in _unseen(estimate, lengths).T], 1)
+    return (moved.abs() > FOLLOWED * moved.abs().amax(0)).any(1) & ~estimate.aliased
+
+
 def _direction(estimate: Estimate, lengths: Tensor, lost: bool) -> Tensor | None:
     """(p,) inner order: a direction along which no row's nll rises, or None; where the search went, if that is one."""
     theta = estimate.solution.theta
@@ -60,10 +68,19 @@ def _direction(estimate: Estimate, lengths: Tensor, lost: bool) -> Tensor | None
     if not unseen.shape[1]:
         return None
     basis = (unseen.cpu() * lengths[estimate.layout.positions][:, None]).numpy()
-    objections = _objections(estimate, theta, unseen)
-    if estimate.objective.likelihood.is_convex:  # wherever they stand, rows object to the same; here none has settled
-        start = estimate.start.first(estimate.objective, estimate.objective.slope)[0]
-        objections = np.concatenate([objections, _objections(estimate, start, unseen)])
+    here = _objections(estimate, theta, unseen)
+    seen = theta - unseen @ torch.linalg.lstsq(unseen, theta[:, None]).solution[:, 0]
+    back = _objections(estimate, seen, unseen)  # here rows may have come to rest; there none has
+    # Rows of a convex likelihood object to the same everywhere; others may change their mind on the way.
+    found = _undisputed(estimate, unseen, basis, np.concatenate([here, back]))
+    if found is None and not estimate.objective.likelihood.is_convex:
+        found = _undisputed(estimate, unseen, basis, here)
+    return found
+
+
+def _undisputed(estimate: Estimate, unseen: Tensor, basis: np.ndarray, objections: np.ndarray) -> Tensor | None:
+    """(p,) a direction in the span of `unseen` (p, m) to which no row objects, or None."""
+    theta = estimate.solution.theta
     for _ in range(CUTS):
         along = program(-objections, basis)
         if along is None:
@@ -71,23 +88,17 @@ def _direction(estimate: Estimate, lengths: Tensor, lost: bool) -> Tensor | None
         step = unseen @ torch.from_numpy(along).to(unseen.device)
         if never_rises(estimate, step):
             return step
-        far = theta + (REACH / pace(estimate, step)) * step
-        objections = np.unique(np.concatenate([objections, _objections(estimate, far, unseen)]), axis=0)
+        far = _objections(estimate, theta + (REACH / pace(estimate, step)) * step, unseen)
+        objections = np.concatenate([objections, far[far @ along > STILL]])
     return None
 
 
 def _unseen(estimate: Estimate, lengths: Tensor) -> Tensor:
     """(p, m) inner order: the directions of which the information at theta says nothing, or next to nothing."""
-    objective, theta = estimate.objective, estimate.solution.theta
-    raw = objective.raw(theta)
-
-    def row_sums(block: Block) -> Sums:
-        terms = objective.likelihood.expand(block.y, objective.predictors(block, raw), information="observed")
-        return Sums(curvature_sums(block, terms.curvature))
-
+    theta = estimate.solution.theta
     positions = estimate.layout.positions
     scale = (1.0 / lengths[positions]).to(theta.device) * (~estimate.aliased[positions]).to(theta.device)
-    information = assemble_all(objective.design.columns, objective.design.sum(row_sums))
+    information = observed_information(estimate.objective, theta)
     values, vectors = torch.linalg.eigh(information * scale[:, None] * scale[None, :])
     unknown = values < max(NULL * float(values.max()), SUSPICIOUS**-2)
     return scale[:, None] * vectors[:, unknown]
@@ -109,9 +120,10 @@ def _objections(estimate: Estimate, theta: Tensor, unseen: Tensor) -> np.ndarray
         )
         assert isinstance(rows, Tensor)
         told = rows[(rows.abs() > STILL).any(1)]
-        found.append(torch.unique((told * 1e9).round(), dim=0).cpu() / 1e9)
+        found.append(torch.unique((told * 1e9).round(), dim=0)[:ASKED].cpu() / 1e9)
         return Sums({"n": gradient.sum()})
 
     objective.design.sum(row_sums)
-    rows = objective.design.everywhere(found)
-    return np.unique(torch.cat(rows).numpy(), axis=0) if rows else np.zeros((0, unseen.shape[1]))
+    return np.unique(torch.cat(objective.design.everywhere(found)).numpy(), axis=0)[
+        :: max(1, sum(map(len, found)) // ASKED)
+    ]

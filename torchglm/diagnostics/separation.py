@@ -63,6 +63,7 @@ def never_rises(estimate: Estimate, step: Tensor) -> bool:
     theta = estimate.solution.theta
     along = torch.stack([theta + (reach * REACH / moved) * step for reach in (0.0, *far)], 1)
     at, *ahead = estimate.objective.values(along).tolist()
+    ahead = [ahead[0], *(value for value in ahead[1:] if not math.isnan(value))]  # beyond, numbers may overflow
     return all(value <= at + 1e-9 * max(abs(at), 1.0) for value in ahead)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,6 +39,8 @@ class Custom(Likelihood):
             raise OptionError(f"predictors= takes one different name for each linear predictor; got {names!r}.")
         if self.starts is not None and len(self.starts) != len(names):
             raise OptionError(f"start= has {len(self.starts)} values for the {len(names)} predictors {_and(names)}.")
+        if self.starts is not None and not all(math.isfinite(value) for value in self.starts):
+            raise OptionError(f"start= takes finite numbers, one a predictor; got {list(self.starts)!r}.")
 
     def nll(self, y: Tensor, z: Tensor) -> Tensor:
         return self.function(y, z) if self._takes_matrix else self.function(y, *z.unbind(1))
@@ -63,21 +66,48 @@ class Custom(Likelihood):
 
 def custom(
     nll: Callable[..., Tensor],
-    predictors: Sequence[str] = ("mean",),
+    predictors: str | Sequence[str] | None = None,
     *,
     mean: Callable[..., Tensor] | None = None,
     start: Sequence[float] | None = None,
 ) -> Custom:
     """The likelihood of a function nll(y, z_1, ..., z_q) of torch tensors that gives one value a row.
 
-    `mean` is a function of the predictors, for predictions; `start` the constant predictors to start from, else 0.
+    `predictors` are their names, by default those that nll gives its arguments; `mean` is a function of the
+    predictors, for predictions; `start` the constant predictors to start from, else 0.
     Raises: OptionError, LikelihoodError.
     """
-    likelihood = Custom(nll, tuple(predictors), mean, None if start is None else tuple(float(s) for s in start))
+    for function, argument in ((nll, "nll"), *(() if mean is None else ((mean, "mean"),))):
+        if not callable(function):
+            raise OptionError(f"{argument}= takes a function of torch tensors; got {type(function).__name__}.")
+    likelihood = Custom(nll, predictor_names(nll, predictors), mean, None if start is None else tuple(start))
     _takes_matrix(nll, likelihood.predictors, "nll", 1)
     if mean is not None:
         _takes_matrix(mean, likelihood.predictors, "mean", 0)
     return likelihood
+
+
+def predictor_names(nll: Callable[..., Tensor], predictors: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The predictors as named, or the arguments of nll(y, ...) that have no default.
+
+    Raises: OptionError, LikelihoodError.
+    """
+    if isinstance(predictors, str):
+        return (predictors,)
+    if predictors is not None:
+        try:
+            return tuple(predictors)
+        except TypeError as error:
+            raise OptionError(f"predictors= takes the names of the linear predictors; got {predictors!r}.") from error
+    positional, takes_more = _arguments(nll)
+    if len(positional) == 1 and not takes_more:
+        raise LikelihoodError(
+            "nll takes only y; it is called as nll(y, mean, log_sd), with a tensor for each predictor."
+        )
+    named = [p.name for p in positional if p.default is inspect.Parameter.empty][1:]
+    if not named:
+        raise OptionError("nll does not name its predictors: say predictors=, a name for each of its arguments but y.")
+    return tuple(named)
 
 
 def checked(likelihood: Likelihood, y: Tensor, w: Tensor | None = None) -> Likelihood:
@@ -97,6 +127,8 @@ def checked(likelihood: Likelihood, y: Tensor, w: Tensor | None = None) -> Likel
     _check_values(likelihood, trial, z)
     _check_rows(likelihood, trial, z)
     _check_derivatives(likelihood, trial, z)
+    if isinstance(likelihood, Custom) and likelihood.mean_function is not None:
+        _check_mean(likelihood, z)
     return likelihood
 
 
@@ -123,16 +155,40 @@ def _check_values(likelihood: Likelihood, y: Tensor, z: Tensor) -> None:
 
 
 def _check_rows(likelihood: Likelihood, y: Tensor, z: Tensor) -> None:
-    """Each second row gets other predictors: the nll of the rows between must not notice."""
+    """The nll of a row must not notice other predictors in the rows beside it, nor that there are none beside it."""
     moved = z.clone()
     moved[1::2] += 2.0 * JITTER
     before, after = (_evaluated(likelihood, y, at)[::2] for at in (z, moved))
-    change = (before - after).abs() > 1e-9 * (1.0 + before.abs())
-    if bool(change.any()):
-        row = 2 * int(change.nonzero()[0])
+    changed = (before - after).abs() > 1e-9 * (1.0 + before.abs())
+    if bool(changed.any()):
+        row = 2 * int(changed.nonzero()[0])
         raise LikelihoodError(
             f"The nll of row {row} of the trial changed when only the predictors of other rows did: "
             "it must not use sums or means over rows."
+        )
+    for row in {0, len(y) // 2, len(y) - 1}:
+        alone = _evaluated(likelihood, y[row : row + 1], z[row : row + 1])
+        among = _evaluated(likelihood, y, z)[row]
+        if alone.shape != (1,) or not bool((alone[0] - among).abs() <= 1e-9 * (1.0 + among.abs())):
+            raise LikelihoodError(
+                f"The nll of row {row} of the trial is not the same where that row stands alone: it must not use the "
+                "responses of other rows, or how many there are."
+            )
+
+
+def _check_mean(likelihood: Custom, z: Tensor) -> None:
+    at = z.clone().requires_grad_(True)
+    try:
+        found = likelihood.mean(at)
+    except Exception as error:
+        raise LikelihoodError(f"mean raised {type(error).__name__} on a trial of {len(z)} rows: {error}") from error
+    if not isinstance(found, Tensor) or found.shape != (len(z),):
+        shown = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise LikelihoodError(f"mean must return a torch tensor ({len(z)},) for {len(z)} rows; it returned {shown}.")
+    if found.dtype != torch.float64 or not found.requires_grad:
+        raise LikelihoodError(
+            "mean must be a float64 function of the predictors that autograd can follow: use torch functions, without "
+            "detach."
         )
 
 
@@ -200,14 +256,11 @@ def _evaluated(likelihood: Likelihood, y: Tensor, z: Tensor) -> Tensor:
 
 def _takes_matrix(function: Callable[..., Tensor], predictors: tuple[str, ...], name: str, before: int) -> bool:
     """Whether a function takes z (rows, q) in one, rather than each predictor by itself."""
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # a function written in C, such as torch.exp, does not say what it takes
+    positional, takes_more = _arguments(function)
+    if not positional and not takes_more:
         return False
-    positional = [p for p in parameters if p.kind in kinds]
     required = sum(p.default is inspect.Parameter.empty for p in positional)
-    most = 1000 if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters) else len(positional)
+    most = 1000 if takes_more else len(positional)
     if required <= before + len(predictors) <= most:
         return False
     if required <= before + 1 <= most:
@@ -217,6 +270,17 @@ def _takes_matrix(function: Callable[..., Tensor], predictors: tuple[str, ...], 
         f"{name} takes {required} argument(s); it is called as {name}({', '.join([*first, *predictors])}), "
         f"or as {name}({', '.join([*first, 'z'])}) with z (rows, {len(predictors)})."
     )
+
+
+def _arguments(function: Callable[..., Tensor]) -> tuple[list[inspect.Parameter], bool]:
+    """The positional arguments of a function, and whether it takes any number of them; none where it does not say."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # a function written in C, such as torch.exp
+        return [], False
+    takes_more = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
+    return [p for p in parameters if p.kind in kinds], takes_more
 
 
 def _and(names: Sequence[str]) -> str:

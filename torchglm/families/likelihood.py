@@ -51,6 +51,11 @@ class Likelihood(ABC):
         """Whether the curvature that `expand` gives by default is positive semi-definite everywhere."""
         return False
 
+    @property
+    def has_variance(self) -> bool:
+        """Whether it knows the variance of a response, so that there are Pearson residuals."""
+        return type(self).variance is not Likelihood.variance
+
     @abstractmethod
     def nll(self, y: Tensor, z: Tensor) -> Tensor:
         """The negative log likelihood of each row; +inf where z gives a mean outside of its domain."""

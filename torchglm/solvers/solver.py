@@ -16,6 +16,7 @@ from torchglm.families.likelihood import Information
 from torchglm.numerics.linalg import Factored
 from torchglm.numerics.registry import Registry
 from torchglm.objective.objective import Objective, Quadratic, Slope
+from torchglm.objective.saddle import way_down
 from torchglm.solvers.start import Start
 
 ROUNDING = 2e-14  # of the fit's length in standard errors: no step below it can be told from noise
@@ -23,6 +24,7 @@ MANY_ROWS = 30_000  # from here a sample of the rows gives the start and the fir
 CERTAIN_SHIFT = 5e-8  # relative: what a last step may move standard errors by, before it is taken
 SCORING_STEP = 1e-7  # standard errors: the same where information is expected, and a tenth of it may be left
 OVERLOOKED = 0.01  # standard errors, along a column that was left out
+NO_SLOPE = 0.1  # standard errors: the step at what may be a saddle
 CERTAIN_STEP = 1e-5  # standard errors: the longest such step
 
 
@@ -34,6 +36,7 @@ class Status(Enum):
     MAX_STEPS = "The solver stopped at its largest number of steps before the next Newton step was small."
     UNPOLISHED = "Stopped, as asked, where the epochs of SGD ended: near the maximum at best, not at it."
     FLAT = "The objective still falls along columns of which the information at this point has lost sight."
+    UNDETERMINED = "Here the data say nothing of some coefficients: a ridge or a saddle, not a maximum of its own."
     STALLED = "No step along the search direction decreases the objective: the optimum may lie on the boundary."
 
     @property
@@ -203,6 +206,9 @@ def _certify(objective: Objective, state: State, stop: Stop, count: int) -> tupl
     )
     if _overlooks(point):
         return certified, Status.FLAT
+    lower = _from_saddle(objective, certified) if count < stop.max_steps else None
+    if lower is not None:
+        return lower, None
     if _is_settled(state) and length <= max(stop.step_in_se, certain_step(objective, point)):
         return certified, Status.CONVERGED
     if _is_rounding(objective, certified):
@@ -229,6 +235,20 @@ def _overlooks(point: Quadratic) -> bool:
     if not bool(left_out.any()) or length_in_se(point.gradient, point.step, 1.0) > 1.0:
         return False
     return bool((point.gradient.abs() > OVERLOOKED * point.curvature.lengths)[left_out].any())
+
+
+def _from_saddle(objective: Objective, state: State) -> State | None:
+    """The state at a lower point beside a saddle of a likelihood that is not convex; None where there is none."""
+    point = state.exact
+    if (
+        objective.likelihood.is_convex
+        or point is None
+        or point.information == "observed"
+        or state.step_in_se > NO_SLOPE
+    ):
+        return None
+    theta = way_down(objective, state.theta, point.curvature.lengths)
+    return None if theta is None else start_state(objective, theta, newton(objective, theta, state))
 
 
 def _is_settled(state: State) -> bool:
