@@ -17,6 +17,7 @@ from torchglm.families.link import Link, UnitLink
 from torchglm.families.multinomial import Multinomial
 from torchglm.families.ordinal import Ordinal
 from torchglm.inference.vector import Predictor, VectorModel
+from torchglm.ordinal_limits import ordinal_limits
 from torchglm.solvers.solver import Solver, Stop
 from torchglm.vector_fit import VectorFit
 from torchglm.vector_models import Asked, caller_at, fit_vector, one_part
@@ -110,7 +111,7 @@ def asked_ordinal(
 
     arguments = {"formula": text, "link": link, "nominal": nominal, "scale": scale}
     remake = Remake(asked_ordinal, arguments, ("nominal", "scale"))
-    return Asked(shown, formulas, build, request, call, start, remake=remake)
+    return Asked(shown, formulas, build, request, call, start, ordinal_limits, remake)
 
 
 def _refuse_bare(nominal: str) -> None:

@@ -16,6 +16,7 @@ from torchglm.design.terms import Parsed, Term
 from torchglm.errors import OptionError, TorchGLMWarning
 from torchglm.families.ordinal import Ordinal
 from torchglm.inference.vector import VectorEstimate, VectorStart
+from torchglm.ordinal_limits import rows_that_cross
 from torchglm.report.term_table import TermTable
 from torchglm.vector_fit import VectorFit
 from torchglm.vector_models import fit_vector
@@ -65,6 +66,9 @@ def _tested(fit: VectorFit, role: str, title: str) -> TermTable:
     for label, added in asked.items():
         larger = _refitted(fit, estimate, likelihood, parts, role, added)
         rows[label] = _row(fit, larger)
+        assert isinstance(larger.estimate, VectorEstimate)
+        if crossed := rows_that_cross(larger.estimate):
+            notes.append(f"{label}: its cuts cross in {crossed} row(s), of which the larger model is none.")
         if larger.infinite:
             notes.append(f"{label}: some coefficients are infinite; the likelihood is its limit.")
         elif not larger.converged:

@@ -39,6 +39,7 @@ from torchglm.vector_fit import VectorFit
 from torchglm.warn import warn_diverging
 
 NEARLY = 1e-5  # standard errors
+NEAR_A_LIMIT = 0.1  # standard errors: on the way there steps stay long, but not so long
 
 Build = Callable[[Prepared], VectorModel]  # from the data of the first formula: its classes are in the response
 Limits = Callable[[VectorEstimate, tuple[str, ...]], Mapping[str, list[str]]]
@@ -96,13 +97,13 @@ def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any]) -> VectorFit:
     )
     kind, phi = kind_of_fit(call.covariance, prepared.weights, request.cluster), Fixed(1.0)
     infinite = diverging_coefficients(estimate, names)
-    limits = asked.limits(estimate, names)
+    limits = asked.limits(estimate, names) if solution.step_in_se < NEAR_A_LIMIT else {}
     told = infinite.keys() | {name for own in limits.values() for name in own}
     if infinite:
         estimate = replace(estimate, diverging=torch.tensor([name in infinite for name in names]))
     estimate = _undetermined(estimate, names, told)
     facts = facts_of(estimate, asked.text, kind, phi, partners(estimate, names), infinite)
-    facts = replace(facts, notes=_notes(prepared))
+    facts = replace(facts, notes=(*_notes(prepared), *limits))
     for text in limits:
         warnings.warn(text, BoundaryWarning, stacklevel=3)
     unexplained = infinite.keys() - {name for own in limits.values() for name in own}

@@ -69,12 +69,17 @@ class Ordinal(Likelihood):
         return RowTerms(rows.nll, self._gradient(level, z, ends, rows), self._curvature(level, z, ends, rows))
 
     def mean(self, z: Tensor) -> Tensor:
+        """(rows, levels), NaN where the cuts of a row cross."""
         each = []
         for k in range(self.levels):
             has_a, has_b = (torch.full_like(z[:, 0], has, dtype=torch.bool) for has in (k < self.levels - 1, k > 0))
             upper, lower = z[:, min(k, self.levels - 2) + 1], z[:, max(k, 1)]
             each.append(torch.exp(-interval_nll(self.link, self._between(upper, lower, z, has_a, has_b))))
-        return torch.stack(each).T
+        return torch.where(self.crosses(z)[:, None], torch.nan, torch.stack(each).T)
+
+    def crosses(self, z: Tensor) -> Tensor:
+        """(rows,) True where nominal effects put a cut below the one before it: no probabilities are told there."""
+        return (z[:, 1 : self.levels].diff(dim=1) < 0.0).any(1)
 
     def predictions(self, z: Tensor) -> dict[str, Tensor]:
         probabilities = self.mean(z)
