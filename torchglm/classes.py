@@ -16,7 +16,8 @@ from torchglm.errors import FormulaError, ResponseError
 from torchglm.families.link import Link, UnitLink
 from torchglm.families.multinomial import Multinomial
 from torchglm.families.ordinal import Ordinal
-from torchglm.inference.vector import Predictor, VectorModel
+from torchglm.inference.scaled_start import ScaledStart
+from torchglm.inference.vector import Predictor, VectorModel, VectorStart
 from torchglm.ordinal_limits import ordinal_limits
 from torchglm.solvers.solver import Solver, Stop
 from torchglm.vector_fit import VectorFit
@@ -111,7 +112,8 @@ def asked_ordinal(
 
     arguments = {"formula": text, "link": link, "nominal": nominal, "scale": scale}
     remake = Remake(asked_ordinal, arguments, ("nominal", "scale"))
-    return Asked(shown, formulas, build, request, call, start, ordinal_limits, remake)
+    begin = ScaledStart if scale else VectorStart
+    return Asked(shown, formulas, build, request, call, start, ordinal_limits, remake, begin)
 
 
 def _refuse_bare(nominal: str) -> None:

@@ -51,6 +51,7 @@ class Asked:
 
     limits  what a fit says of a part of the model that has gone to its limit, and the coefficients of that part
     remake  how update() asks for such a model again
+    begin   where the search begins without start=
     """
 
     text: str
@@ -61,6 +62,7 @@ class Asked:
     start: Any = None
     limits: Limits = lambda estimate, names: {}
     remake: Remake | None = None
+    begin: type[VectorStart] = VectorStart
 
 
 def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any]) -> VectorFit:
@@ -88,7 +90,7 @@ def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any]) -> VectorFit:
     objective = Objective(design, model.likelihood)
     schemas = tuple(part.schema for part in parts.parts)
     names = model.names(schemas)
-    begin = VectorStart(Binomial(), start_of(asked.start, objective, names), likelihood=model.likelihood)
+    begin = asked.begin(Binomial(), start_of(asked.start, objective, names), likelihood=model.likelihood)
     described = {"formula": asked.text, "model": model.name, "link": model.link, "columns": list(names)}
     checkpoint = open_checkpoint(call.checkpoint, {**described, "rows": design.n}, objective)
     solution = checkpoint.solve(lambda start, watch: run(method, objective, start, stop, watch), begin)

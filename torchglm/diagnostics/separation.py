@@ -28,7 +28,7 @@ DECIDED = 1e-6  # a row of information below this is at its end
 NULL = 1e-9  # relative eigenvalue below which rows leave a direction free
 VISIBLE = 1e-6  # share of the longest component of a direction
 LARGEST = 3_000  # coefficients
-REACH = 100.0  # link units, on average over rows, that a direction is followed: a finite maximum lies long before
+REACH = 100.0  # sizes of the linear predictors that a direction is followed: a finite maximum lies long before
 FREE = (None, None)
 SPARSER, SHORT = 4, 1e-3  # programs for the fewest components; the share below which one is none
 SPARSEST = 300  # coefficients of which they are looked for
@@ -68,16 +68,19 @@ def never_rises(estimate: Estimate, step: Tensor) -> bool:
 
 
 def pace(estimate: Estimate, step: Tensor) -> float:
-    """How far a step moves the linear predictors: the root mean square over rows."""
+    """How far a step moves the linear predictors, root mean squares over rows, in units of their own size above 1."""
     objective = estimate.objective
-    raw = objective.raw(step)
+    raw, at = objective.raw(step), objective.raw(estimate.solution.theta)
 
     def row_sums(block: Block) -> Sums:
-        moved = [columns.matvec(coef).square().sum() for columns, coef in zip(block.columns, raw, strict=True)]
-        return Sums({"squares": torch.stack(moved).sum(), "n": moved[0].new_tensor(float(block.rows))})
+        each = [columns.matvec(coef) for columns, coef in zip(block.columns, raw, strict=True)]
+        moved = torch.stack([own.square().sum() for own in each]).sum()
+        squares = objective.predictors(block, at).square().sum()
+        return Sums({"moved": moved, "squares": squares, "n": moved.new_tensor(float(block.rows))})
 
     sums = objective.design.sum(row_sums)
-    return math.sqrt(float(sums["squares"]) / float(sums["n"]))
+    moved, size = (math.sqrt(float(sums[name]) / float(sums["n"])) for name in ("moved", "squares"))
+    return moved / max(size, 1.0)
 
 
 def _last_direction(estimate: Estimate) -> Tensor:
