@@ -132,13 +132,28 @@ class _Loss(torch.nn.Module):
         return rows.mean() if weight is None else rows.sum() / weight.sum()
 
 
+def _refuse_other_types(eta: Tensor, y: Tensor, weight: Tensor | None) -> None:
+    """Nothing, where all are tensors.
+
+    Raises: DataError.
+    """
+    for name, value in (("eta", eta), ("y", y), ("weight", weight)):
+        if value is not None and not isinstance(value, Tensor):
+            raise DataError(f"{name} is a torch tensor; got {type(value).__name__}. Say torch.as_tensor({name}).")
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and 0.0 < value < math.inf
+
+
 class GLMLoss(_Loss):
     """A criterion(eta, y, weight=None): the negative log-likelihood of a family at a network's linear predictor.
 
     family, link  as of glm()
     reduction     "mean" (sum of w times nll over sum of w), "sum" or "none"
     full          False: at phi = 1 and up to a function of y, what glm() minimises and `fit.trace` shows; True: minus
-                  the log density or log probability, at phi = `dispersion`, which may be a tensor to be learned
+                  the log density or log probability, at phi = `dispersion`, which may be a tensor to be learned, and
+                  is the family's own, Tweedie(phi=...), or 1 where it is not given
     check         whether responses outside of the support and bad weights raise; on a GPU this waits for the data
 
     Shapes: eta, y, weight all alike, (rows,) or any other.
@@ -167,13 +182,14 @@ class GLMLoss(_Loss):
             raise OptionError(f"full=True is for families with a density; the {self.family.name} family has none.")
         if dispersion is not None and not (full and self.family.has_dispersion):
             raise OptionError("dispersion= has a use with full=True and a family that has one.")
-        if isinstance(dispersion, int | float) and not 0.0 < dispersion < math.inf:
+        if not (dispersion is None or isinstance(dispersion, Tensor) or _is_positive(dispersion)):
             raise OptionError(f"dispersion= is a positive number or a tensor; got {dispersion!r}.")
         self.full = full
-        self.dispersion = 1.0 if dispersion is None else dispersion
+        self.dispersion = self.family.own_dispersion if dispersion is None else dispersion
 
     def forward(self, eta: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """The loss: a number, or with reduction "none" one a row."""
+        _refuse_other_types(eta, y, weight)
         if eta.shape != y.shape:
             hint = " Say eta.squeeze(-1)." if eta.shape == (*y.shape, 1) else ""
             raise DataError(f"eta has shape {tuple(eta.shape)}, y {tuple(y.shape)}: one predictor a response.{hint}")
@@ -184,6 +200,8 @@ class GLMLoss(_Loss):
         rows = _rows(z, flat, self.likelihood, self.full)
         if self.full:
             phi = self.dispersion
+            if self.check and isinstance(phi, Tensor) and not bool((phi > 0.0).all()):
+                raise OptionError(f"The dispersion is positive; its tensor holds {phi.detach().tolist()!r}.")
             rows = (rows if w is None else rows * w) / phi - self.family.log_prob(flat, flat, phi, w)
         elif w is not None:
             rows = rows * w
@@ -209,6 +227,7 @@ class LikelihoodLoss(_Loss):
 
     def forward(self, eta: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """The loss: a number, or with reduction "none" one a row."""
+        _refuse_other_types(eta, y, weight)
         names = self.likelihood.predictors
         if y.dim() != 1 or eta.shape != (len(y), len(names)):
             raise DataError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from torchglm.errors import DataError
+from torchglm.errors import DataError, OptionError
 from torchglm.families.family import Family, resolve_family
 from torchglm.families.link import Link
 from torchglm.inference.vector import VectorRecord
@@ -33,6 +33,8 @@ class GLMHead(torch.nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(in_features, int) or in_features < 1:
+            raise OptionError(f"in_features= is the number of features, 1 or more; got {in_features!r}.")
         self.family = resolve_family(family, link)
         self.linear = torch.nn.Linear(in_features, 1, bias, device, dtype)
 
@@ -126,5 +128,7 @@ class VectorModule(torch.nn.Module):
 
 
 def _check_width(x: Tensor, width: int, what: str) -> None:
+    if not isinstance(x, Tensor):
+        raise DataError(f"A module takes torch tensors; got {type(x).__name__}.")
     if x.dim() == 0 or x.shape[-1] != width:
         raise DataError(f"x has shape {tuple(x.shape)}; its last dimension holds {width} {what}.")

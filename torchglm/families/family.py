@@ -65,6 +65,11 @@ class Family(ABC):
         if name is not None:
             FAMILIES.add(name, cls, aliases)
 
+    @property
+    def own_dispersion(self) -> float:
+        """The phi of its density where nobody gives one."""
+        return 1.0
+
     @abstractmethod
     def variance(self, mu: Tensor) -> Tensor:
         """V(mu)."""

@@ -16,7 +16,7 @@ from torchglm.families.exponential import Gamma, Gaussian, InverseGaussian, Pois
 from torchglm.families.family import Family, weight_or_one
 from torchglm.families.link import POSITIVE, Interval, Link
 from torchglm.families.links import Log
-from torchglm.numerics.compound import compound_sum
+from torchglm.numerics.compound import compound_value
 from torchglm.numerics.special import standard_gamma
 
 NAMED: dict[float, type[Family]] = {0.0: Gaussian, 1.0: Poisson, 2.0: Gamma, 3.0: InverseGaussian}
@@ -49,6 +49,11 @@ class Tweedie(Family, name="tweedie"):
     def has_likelihood(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether phi is known."""
         return self.phi is not None
+
+    @property
+    def own_dispersion(self) -> float:
+        """phi, or 1."""
+        return 1.0 if self.phi is None else self.phi
 
     @cached_property
     def kernel(self) -> Family:
@@ -118,7 +123,7 @@ class Tweedie(Family, name="tweedie"):
     def _own(self, y: Tensor, dispersion: Tensor) -> Tensor:
         """The log density at mu = y: the probability of a zero is all deviance."""
         out, positive = torch.zeros_like(y), y > 0
-        out[positive] = compound_sum(y[positive], dispersion[positive], self.power).value
+        out[positive] = compound_value(y[positive], dispersion[positive], self.power)
         return out
 
     def sample(

@@ -10,7 +10,7 @@ peak as in `special`. The terms are those of Dunn & Smyth (2005), arranged so th
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -52,6 +52,24 @@ def compound_sum(y: Tensor, phi: Tensor, power: float) -> CompoundSum:
             out[:, stretch] = summed(k[stretch], low[stretch], stride[stretch], int(count[stretch[-1]]), a)
             first += len(stretch)
     return CompoundSum(out[0] - torch.log(y), out[1], out[2])
+
+
+def compound_value(y: Tensor, phi: Tensor, power: float) -> Tensor:
+    """The value alone (rows,), of which autograd knows the slope in phi."""
+    return _Value.apply(y, phi, power)  # pyright: ignore[reportReturnType]
+
+
+class _Value(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, phi: Tensor, power: float) -> Tensor:  # type: ignore[override]
+        found = compound_sum(y, phi, power)
+        ctx.save_for_backward((most_likely_count(y, phi, power) - found.mean) / (phi * (power - 1.0)))
+        return found.value
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Any:  # type: ignore[override]
+        (slope,) = ctx.saved_tensors
+        return None, upstream * slope, None
 
 
 def most_likely_count(y: Tensor, phi: Tensor, power: float) -> Tensor:
