@@ -298,8 +298,8 @@ def on_device(design: Design, device: torch.device, dtype: torch.dtype = torch.f
 
 
 @together("checking the responses")
-def check_response(prepared: Prepared, family: Family) -> None:
-    """Nothing, where every response is one of the family.
+def check_response(prepared: Prepared, family: Family, name: str | None = None) -> None:
+    """Nothing, where every response is one of the family, which is called `name`.
 
     Raises: ResponseError naming the first row that is not.
     """
@@ -308,8 +308,8 @@ def check_response(prepared: Prepared, family: Family) -> None:
     if (grouped or response.levels is not None) and family.mean_domain.upper != 1.0:
         what = "successes and failures" if grouped else f"two levels, {response.levels[0]!r} and {response.levels[1]!r}"  # type: ignore[index]
         raise ResponseError(
-            f"The response {prepared.response_name!r} holds {what}, which the {family.name} family has no use for. "
-            'Say family="binomial", or make a number of it.'
+            f"The response {prepared.response_name!r} holds {what}, which the {name or family.name} family has no "
+            'use for. Say family="binomial", or make a number of it.'
         )
     rows = design.without_columns()
 
@@ -328,7 +328,7 @@ def check_response(prepared: Prepared, family: Family) -> None:
         kept = torch.nonzero(prepared.whole.weight > 0).flatten()  # type: ignore[operator]
         labels = labels[kept.numpy()]
     raise ResponseError(
-        f"The response {prepared.response_name!r} must be {family.support} for the {family.name} family; "
+        f"The response {prepared.response_name!r} must be {family.support} for the {name or family.name} family; "
         f"row {row_label(labels, int(bad[0]))} has {value!r} ({len(bad)} row(s) in all)."
     )
 

@@ -136,10 +136,11 @@ def _ordered_levels(prepared: Prepared) -> tuple[Any, ...]:
     assert response.levels is not None
     if len(response.levels) > 2 and not response.is_ordered:
         name, levels = prepared.response_name, list(response.levels)
+        column = name if name in prepared.source.names else "y"
         raise ResponseError(
             f"The response {name!r} has classes without an order: {levels[:6]}. Say it: "
-            f"data[{name!r}] = pd.Categorical(data[{name!r}], categories={levels[:6]}, ordered=True); "
-            "for classes that have none, multinomial()."
+            f"data[{column!r}] = pd.Categorical(data[{column!r}], categories={levels[:6]}, ordered=True), and "
+            f"{column} in the formula; for classes that have none, multinomial()."
         )
     return response.levels
 

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from torchglm.coefficients import Coefficients
+from torchglm.coefficients import Coefficients, require_fits
 from torchglm.design.categorical import Marked, codes_of
 from torchglm.design.environment import DataColumns, evaluate
 from torchglm.design.extras import read_extra
@@ -48,6 +48,8 @@ class _Scored:
 
     def predicted(self, threshold: float) -> np.ndarray:
         """The codes of the classes predicted: the most probable, or of two the second where it is above `threshold`."""
+        if not isinstance(threshold, int | float) or not 0.0 <= threshold <= 1.0:
+            raise OptionError(f"threshold= is a probability; got {threshold!r}.")
         if len(self.classes) == 2:
             return (self.chances[:, 1] > threshold).astype(np.int64)
         if threshold != 0.5:
@@ -123,13 +125,14 @@ def _area(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float
 
 
 def _scored(fit: Coefficients, data: Any, weights: Any) -> _Scored:
+    require_fits("This", fit)
     if isinstance(fit, VectorFit) and fit.classes:
         rows = _of_classes(fit, data, weights)
     elif isinstance(fit, Fit) and fit.family.name in ("binomial", "quasibinomial"):
         rows = _of_binomial(fit, data, weights)
     else:
         raise OptionError(f"This is for models of classes; a {fit.family.name} model has none.")
-    counted = rows.weights > 0
+    counted = (rows.weights > 0) & ~np.isnan(rows.chances).any(axis=1)
     if not counted.any():
         raise DataError("No row has a class and a prediction.")
     return _Scored(rows.classes, *(a[counted] for a in (rows.observed, rows.chances, rows.loss, rows.weights)))

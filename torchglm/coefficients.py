@@ -172,6 +172,16 @@ class Coefficients(FitFacts):
         self.__dict__.update(state)
 
 
+def require_fits(what: str, *fits: Any) -> None:
+    """Nothing, where all are fits.
+
+    Raises: OptionError.
+    """
+    for fit in fits:
+        if not isinstance(fit, Coefficients):
+            raise OptionError(f"{what} takes what glm() and the other models return; got {type(fit).__name__}.")
+
+
 def settle(record: Record) -> None:
     """Nothing; over several ranks, the numbers of a summary are computed."""
     if isinstance(record.numbers, Computed):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from torchglm.coefficients import require_fits
 from torchglm.fit import Fit
 from torchglm.inference.effects import comparisons as compared
 from torchglm.inference.effects import emmeans as marginal
@@ -149,6 +150,7 @@ def emmeans(
 def _rows(fit: Fit, data: Any, weights: Any, offset: Any, exposure: Any) -> EvaluatedRows:
     from torchglm.errors import OptionError
 
+    require_fits("An effect", fit)
     fit.record.refuse_several("An effect")
     given = {"offset": offset, "exposure": exposure}
     if data is not None:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from torchglm.api import check_response, check_stop, device_of, fit_prepared, placed, start_of
 from torchglm.call import Call
-from torchglm.count_tests import BoundaryTest
+from torchglm.coefficients import require_fits
+from torchglm.count_tests import BoundaryTest, boundary_test
 from torchglm.design.block import Block
 from torchglm.design.prepare import Prepared, Request, prepare
 from torchglm.design.sources import Source, open_source
@@ -249,7 +250,7 @@ def _with_theta(fit: VectorFit) -> VectorFit:
 
 
 def _check(prepared: Prepared, model: VectorModel, link: Link) -> None:
-    check_response(prepared, Poisson(link))
+    check_response(prepared, Poisson(link), "negative binomial")
     check_counts(prepared, model)
     _refuse_zeros(prepared)
 
@@ -283,15 +284,14 @@ def poisson_test(fit: Fit | VectorFit) -> BoundaryTest:
     Raises: OptionError for another fit, one that was loaded without its data, and under sampling weights.
     Source: Self & Liang (1987), JASA 82, 605-610, case 5; pscl::odTest.
     """
+    require_fits("poisson_test()", fit)
     if fit.estimate is None:
         raise OptionError("The test fits a Poisson model, and this fit was loaded without its data.")
     prepared = fit.estimate.prepared
     if isinstance(prepared.weights, Probability):
         raise OptionError("Sampling weights make no likelihood whose ratio could be tested.")
     llf_poisson = _poisson_llf(fit, prepared)
-    statistic = max(2.0 * (fit.llf - llf_poisson), 0.0)
-    pvalue = 0.5 * math.erfc(math.sqrt(0.5 * statistic)) if statistic > 0.0 else 1.0  # half the tail of chi2(1)
-    return BoundaryTest("negative binomial", "Poisson", statistic, pvalue, fit.llf, llf_poisson)
+    return boundary_test("negative binomial", "Poisson", fit.llf, llf_poisson)
 
 
 def _poisson_llf(fit: Fit | VectorFit, prepared: Prepared) -> float:

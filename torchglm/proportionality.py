@@ -11,6 +11,7 @@ from dataclasses import replace
 import pandas as pd
 
 from torchglm.classes import asked_ordinal
+from torchglm.coefficients import require_fits
 from torchglm.design.rewrite import formula_text, term_key
 from torchglm.design.terms import Parsed, Term
 from torchglm.errors import OptionError, TorchGLMWarning
@@ -45,9 +46,10 @@ def scale_test(fit: VectorFit) -> TermTable:
 
 
 def _tested(fit: VectorFit, role: str, title: str) -> TermTable:
+    require_fits(f"{'proportionality' if role == 'nominal' else role}_test()", fit)
+    if not isinstance(fit, VectorFit) or not isinstance(fit.vector_model.likelihood, Ordinal):
+        raise OptionError(f"This is a test of ordinal models; the fit is of {fit.family.name}.")
     estimate, likelihood = fit.estimate, fit.vector_model.likelihood
-    if not isinstance(likelihood, Ordinal):
-        raise OptionError(f"This is a test of ordinal models; the fit is of {fit.title.lower()}.")
     if estimate is None:
         raise OptionError("The test refits the model, and this fit was loaded without its data.")
     assert isinstance(estimate, VectorEstimate)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from torchglm.coefficients import require_fits
 from torchglm.design.rewrite import term_key, with_terms, without_terms
 from torchglm.design.terms import Term
 from torchglm.errors import DataError, OptionError
@@ -61,6 +62,7 @@ def step(
     Raises: OptionError for a family without likelihood; DataError where a term has missing values in rows of the fit.
     Source: stats::step.
     """
+    require_fits("step()", fit)
     fit.record.refuse_several("step()")
     estimate = refuse_without_likelihood(fit.record, fit.estimate, "step()")
     estimate.refuse_changed_data()

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 from torchglm.api import placed
-from torchglm.coefficients import Coefficients
+from torchglm.coefficients import Coefficients, require_fits
 from torchglm.design.extend import extended
 from torchglm.design.prepare import Prepared
 from torchglm.design.rewrite import is_change, term_key, updated, with_terms
@@ -48,6 +48,7 @@ def anova(fit: Fit | VectorFit, *others: Fit | VectorFit, type: str | int = "I",
     >>> anova(glm("y ~ x + z", data, "poisson")).frame.loc["x"].round(4).to_dict()["deviance"]
     6.4977
     """
+    require_fits("anova()", fit, *others)
     if others:
         return likelihood_ratio(fit, *others, test=test)
     return shown(analysis.anova(fit.record, fit.estimate, type, test))
@@ -63,6 +64,7 @@ def likelihood_ratio(*fits: Coefficients, test: str | None = None, names: Sequen
     """
     if len(fits) < 2:
         raise OptionError("A likelihood ratio needs two fits or more. For the terms of one fit: anova(fit).")
+    require_fits("likelihood_ratio()", *fits)
     vector = [fit for fit in fits if isinstance(fit, VectorFit)]
     if vector and len(vector) == len(fits):
         return vector_likelihood_ratio(vector, test, names)
@@ -70,8 +72,13 @@ def likelihood_ratio(*fits: Coefficients, test: str | None = None, names: Sequen
     if len(labels) != len(fits):
         raise OptionError(f"names= has {len(labels)} names for {len(fits)} fits.")
     what = "A likelihood ratio"
-    for fit in fits:
-        fit.record.refuse_several(f"{what} against a fit of glm()")
+    if vector:
+        other = next(fit for fit in fits if not isinstance(fit, VectorFit))
+        raise OptionError(
+            f"{what} needs models of one kind; here are {vector[0].title.lower()} and the {other.family.name} family "
+            "of one linear predictor. Compare their aic or bic; poisson_test(), theta_test() and zero_inflation_test() "
+            "know which is the limit of which."
+        )
     estimates = [refuse_without_likelihood(fit.record, fit.estimate, what) for fit in fits]
     compared = [
         nested.Labelled(label, fit.record, estimate)
@@ -92,6 +99,7 @@ def drop1(fit: Fit | VectorFit, test: str | None = None, scope: Scope = None, *,
     Raises: UnknownNameError for a term of the scope that the fit does not have; OptionError.
     Source: stats::drop1.glm; MASS's drop1 of polr.
     """
+    require_fits("drop1()", fit)
     estimate = refuse_without_likelihood(fit.record, fit.estimate, "drop1()")
     terms = terms_of(fit.record)
     if scope is None:
@@ -112,6 +120,7 @@ def add1(fit: Fit, scope: Scope, test: str | None = None, *, k: float = 2.0) -> 
     Raises: DataError where a term has missing values in rows of the fit; OptionError where nothing can be added.
     Source: stats::add1.glm.
     """
+    require_fits("add1()", fit)
     return shown(add_table(fit, scope_terms(fit, scope), caller_of(sys._getframe(1)), test, k))
 
 

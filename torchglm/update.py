@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from torchglm.api import fit_parsed
 from torchglm.call import KEEP, Call
+from torchglm.coefficients import require_fits
 from torchglm.design.prepare import Request
 from torchglm.design.rewrite import updated
 from torchglm.design.sources import Source, open_source
@@ -82,6 +83,7 @@ def update(
     >>> update(glm("y ~ x", data, "poisson"), ". ~ . + z").formula
     'y ~ x + z'
     """
+    require_fits("update()", fit)
     frame = sys._getframe(1)
     rows = {"weights": weights, "freq_weights": freq_weights, "prob_weights": prob_weights, "offset": offset}
     rows |= {"exposure": exposure, "subset": subset, "missing": missing, "contrasts": contrasts, "cluster": cluster}

@@ -152,6 +152,11 @@ def check_response(prepared: Prepared, model: VectorModel) -> None:
 
     Raises: ResponseError naming the first row that is not.
     """
+    if prepared.response.trials is not None:
+        raise ResponseError(
+            f"The response {prepared.response_name!r} is successes and failures, for which a {model.name} model has no "
+            'use. Say glm(..., family="binomial"), or make one column of it.'
+        )
     design = prepared.design
     good = model.likelihood.check_response(design.y.to(torch.float64))
     if bool(good.all()):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,6 +40,7 @@ class Epoch:
         return {"loss": self.loss, "learning_rate": self.learning_rate, **self.metrics}
 
 
+COLUMNS = ("step", "loss", "step_in_se", "step_size", "passes", "seconds", "epoch", "learning_rate")  # of the trace
 Callback = Callable[[list[Epoch]], Any]
 RowMetric = Callable[[Tensor, Tensor], Tensor]
 
@@ -147,8 +149,21 @@ def functions_of(given: Any, likelihood: Likelihood) -> dict[str, RowMetric]:
     for one in metrics_in(given):
         if one == "accuracy" and not _has_classes(likelihood):
             raise OptionError('metrics="accuracy" is for models of classes: binomial, multinomial, ordinal.')
-        found[one if isinstance(one, str) else getattr(one, "__name__", "metric")] = METRICS.get(one, one)
+        name = one if isinstance(one, str) else getattr(one, "__name__", "metric").strip("<>")
+        found[_unused(name, found)] = METRICS.get(one, one)
     return found
+
+
+def _unused(name: str, found: dict[str, RowMetric]) -> str:
+    """The name, numbered where it is another metric's or a column of the trace, as two lambdas have one."""
+    taken = {*found, *COLUMNS}
+    return next(each for each in (name, *(f"{name}_{k}" for k in range(2, len(taken) + 3))) if each not in taken)
+
+
+def stops(answer: Any) -> bool:
+    """Whether what a callback returned is True: Python's, numpy's or torch's."""
+    truth = isinstance(answer, bool | np.bool_) or (isinstance(answer, Tensor) and answer.dtype == torch.bool)
+    return truth and bool(answer)
 
 
 def _has_classes(likelihood: Likelihood) -> bool:

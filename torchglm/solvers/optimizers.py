@@ -49,12 +49,21 @@ def optimizer_of(
     if given == "adam":
         return torch.optim.Adam([parameter], lr=rate)
     if isinstance(given, type):
-        return given([parameter], lr=rate)  # type: ignore[call-arg]
+        try:
+            return given([parameter], lr=rate)  # type: ignore[call-arg]
+        except (TypeError, ValueError) as error:
+            raise OptionError(f"optimizer={given.__name__} takes no vector of coefficients: {error}") from error
     assert callable(given)
     made = given([parameter])
     if not isinstance(made, torch.optim.Optimizer):
         raise OptionError(f"optimizer= is a function that returns a torch.optim optimizer; it returned {made!r}.")
+    _refuse_closures(type(made))
     return made
+
+
+def _refuse_closures(kind: type) -> None:
+    if issubclass(kind, torch.optim.LBFGS):
+        raise OptionError('optimizer=LBFGS needs more than minibatch gradients. Say solver="lbfgs".')
 
 
 def schedule_of(given: Schedule | None, optimizer: torch.optim.Optimizer) -> Any:
@@ -92,7 +101,6 @@ def check_optimizer(given: Any) -> None:
     elif isinstance(given, type):
         if not issubclass(given, torch.optim.Optimizer):
             raise OptionError(f"optimizer= is a class of torch.optim; {given.__name__} is none.")
-        if issubclass(given, torch.optim.LBFGS):
-            raise OptionError('optimizer=LBFGS needs more than minibatch gradients. Say solver="lbfgs".')
+        _refuse_closures(given)
     elif not callable(given):
         raise OptionError(f"optimizer= is a name, a class of torch.optim or a function; got {given!r}.")

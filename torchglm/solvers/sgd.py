@@ -12,7 +12,7 @@ from torch import Tensor
 
 from torchglm.errors import DomainError, OptionError
 from torchglm.objective.objective import Objective, Slope
-from torchglm.solvers.epochs import Callback, Epoch, RowMetric, check_metrics, functions_of, means_of
+from torchglm.solvers.epochs import Callback, Epoch, RowMetric, check_metrics, functions_of, means_of, stops
 from torchglm.solvers.optimizers import (
     OptimizerFactory,
     Schedule,
@@ -100,6 +100,9 @@ class SGD(Solver, name="sgd"):
         check_metrics(self.metrics)
 
     def _check_functions(self) -> None:
+        for name in ("average", "polish"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(f"{name}= is True or False; got {getattr(self, name)!r}.")
         for name in ("update", "schedule"):
             if getattr(self, name) is not None and not callable(getattr(self, name)):
                 raise OptionError(f"{name}= is a function; got {getattr(self, name)!r}.")
@@ -163,7 +166,7 @@ class SGD(Solver, name="sgd"):
         shown = objective.layout.to_user(theta).cpu()
         history = [*memory.history, Epoch(number, slope.value, rate, shown, found)]
         asked = [callback(list(history)) for callback in self._callbacks]
-        over = number >= self.epochs or any(answer is True for answer in asked)
+        over = number >= self.epochs or any(stops(answer) for answer in asked)
         left = 0.0 if over else math.inf  # 0: certify, and polish
         notes = {"step_in_se": math.inf, "epoch": number, "learning_rate": rate, **found}  # how far, nobody knows yet
         memory = replace(memory, history=history)
@@ -188,7 +191,10 @@ class SGD(Solver, name="sgd"):
         """The loss of the batch before the step."""
         slope = batch.slope(standard.theta(parameter.detach()))
         parameter.grad = standard.gradient(slope.gradient) / batch.design.n
-        optimizer.step()
+        try:
+            optimizer.step()
+        except (RuntimeError, TypeError) as error:
+            raise OptionError(f"The optimizer {type(optimizer).__name__} takes no such step: {error}") from error
         return slope.value / batch.design.n
 
     def _make(self, parameter: Tensor, rate: float) -> torch.optim.Optimizer:

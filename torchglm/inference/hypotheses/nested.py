@@ -15,6 +15,8 @@ from torch import Tensor
 from torchglm.design.block import Block
 from torchglm.design.learn import raw_missing
 from torchglm.errors import OptionError
+from torchglm.families.family import Family
+from torchglm.families.tweedie import Tweedie
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.hypotheses.score import linear_predictor, score
 from torchglm.inference.hypotheses.term_tests import TESTS, Tabled, p_value, resolve_test, statistic
@@ -65,7 +67,7 @@ def likelihood_ratio(fits: Sequence[Labelled], test: object) -> Tabled:
 
 def _drop(small: Record, large: Record) -> float:
     """The likelihood ratio at phi = 1: of deviances, or of likelihoods where theta differs from fit to fit."""
-    if small.family != large.family:
+    if _law(small.family) != _law(large.family):
         return 2.0 * (large.log_likelihood - small.log_likelihood)
     return small.numbers.totals.deviance - large.numbers.totals.deviance
 
@@ -84,7 +86,13 @@ def refuse_different(a: Labelled, b: Labelled) -> None:
 
     Raises: OptionError.
     """
-    if a.record.family != b.record.family and not _differ_by_estimates(a.record, b.record):
+    laws = _law(a.record.family), _law(b.record.family)
+    if laws[0] != laws[1] and all(isinstance(law, Tweedie) for law in laws) and laws[0].link == laws[1].link:
+        raise OptionError(
+            f"{a.label!r} and {b.label!r} have different powers of the variance, so that their deviances are no "
+            "ratio to test. Fit both with one power=, as tweedie(..., power=1.5), or compare their aic or bic."
+        )
+    if laws[0] != laws[1] and not _differ_by_estimates(a.record, b.record):
         raise OptionError(
             f"Likelihoods of different models are no ratio to test: {a.label!r} is {_family(a)}, {b.label!r} is "
             f"{_family(b)}. Compare their aic or bic."
@@ -113,6 +121,11 @@ def _differ_by_estimates(a: Record, b: Record) -> bool:
     same = type(a.family) is type(b.family) and a.family.link == b.family.link
     known = a.facts.estimated.keys() == b.facts.estimated.keys() != set()
     return same and known and not a.family.has_dispersion
+
+
+def _law(family: Family) -> Family:
+    """The family without the dispersion of its density, which is another matter than phi of the tests."""
+    return replace(family, phi=None) if isinstance(family, Tweedie) else family
 
 
 def _family(fit: Labelled) -> str:
