@@ -85,6 +85,11 @@ class Objective:
         return Layout(self.design.columns)
 
     @property
+    def holds_some(self) -> bool:
+        """Whether a combination of coefficients stays where it is, so that a slope along it is none to follow."""
+        return False
+
+    @property
     def is_newton(self) -> bool:
         """Whether the step of `quadratic`, or near an optimum that of `newton`, is a Newton step."""
         likelihood = self.likelihood

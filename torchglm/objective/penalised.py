@@ -192,8 +192,14 @@ class Pinned(Penalised):
 
     direction: Tensor = field(kw_only=True)
 
+    @property
+    def holds_some(self) -> bool:
+        return True
+
     def quadratic(self, theta: Tensor, *, information: Information = "expected") -> Quadratic:
         point, curvature = self.bent(theta)
         move = curvature.solve(self.direction)
-        along = self.direction.dot(point.step) / self.direction.dot(move)
-        return replace(point, step=point.step - along * move)
+        # What holds the coefficient is taken out of the slope, of which it may be nearly all: lengths are of the rest.
+        held = point.gradient.dot(move) / self.direction.dot(move)
+        gradient = point.gradient - held * self.direction
+        return replace(point, gradient=gradient, step=curvature.solve(-gradient))

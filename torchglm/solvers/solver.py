@@ -204,7 +204,7 @@ def _certify(objective: Objective, state: State, stop: Stop, count: int) -> tupl
         information=point.information,
         memory=None,
     )
-    if _overlooks(point):
+    if not objective.holds_some and _overlooks(point):
         return certified, Status.FLAT
     lower = _from_saddle(objective, certified) if count < stop.max_steps else None
     if lower is not None:

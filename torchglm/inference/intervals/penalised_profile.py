@@ -94,10 +94,11 @@ class Ridge:
                 stacklevel=6,
             )
             return Held(distance, found.theta, math.nan, math.nan, self.path)
-        move = pinned.bent(found.theta)[1].solve(self.direction)
+        point, curvature = pinned.bent(found.theta)
+        move = curvature.solve(self.direction)
         path = move / self.direction.dot(move)
-        root = (2.0 * max(found.point.value - self.top, 0.0) / self.phi) ** 0.5
-        rise = sign * float(path.dot(found.point.gradient)) / self.phi
+        root = (2.0 * max(point.value - self.top, 0.0) / self.phi) ** 0.5
+        rise = sign * float(path.dot(point.gradient)) / self.phi
         return Held(distance, found.theta, root, rise / root if root > 0.0 else math.nan, path)
 
     def end(self, quantile: float, sign: float) -> float:
