@@ -167,7 +167,7 @@ def test_saved_and_updated(fit, trips, tmp_path):
     again = tweedie("trips ~ quality + income", trips)
     np.testing.assert_allclose(smaller.estimated, again.estimated, rtol=1e-6)
     assert update(fit, family="poisson").estimated.empty
-    with pytest.raises(OptionError, match="different models"):
+    with pytest.raises(OptionError, match="different powers of the variance"):
         likelihood_ratio(smaller, fit)
 
 
