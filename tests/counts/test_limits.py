@@ -12,9 +12,16 @@ import pytest
 from scipy import optimize, stats
 
 from torchglm import glm
-from torchglm.count_tests import theta_test, vuong_test, zero_inflation_test
+from torchglm.count_tests import boundary_test, theta_test, vuong_test, zero_inflation_test
 from torchglm.counts import hurdle, truncated, zero_inflated
-from torchglm.errors import BoundaryWarning, FormulaError, OptionError, ResponseError, UnknownNameError
+from torchglm.errors import (
+    BoundaryWarning,
+    FormulaError,
+    OptionError,
+    ResponseError,
+    SeparationWarning,
+    UnknownNameError,
+)
 
 STORED = {c["name"]: c for c in json.loads((pathlib.Path(__file__).parent / "counts.json").read_text())["cases"]}
 NEGATIVE = "negative_binomial"
@@ -204,3 +211,44 @@ def test_columns_of_far_scales(articles):
     assert fit.llf == pytest.approx(case["loglik"], rel=1e-10)
     assert (np.abs(fit.params * scale - case["params"]) / case["se"]).max() < 1e-6
     np.testing.assert_allclose(fit.bse * scale, case["se"], rtol=1e-6)
+
+
+def test_counts_of_a_group_that_are_all_zero_have_no_finite_mean(articles):
+    """Where zeros are inflated, a group of nothing else goes to a mean of 0; the rest fits itself alone."""
+    none = articles.assign(y=np.where(articles["fem"] == "Men", 0, articles["art"]))
+    with pytest.warns(SeparationWarning):
+        fit = zero_inflated("y ~ fem | 1", none)
+    assert fit.infinite == {"count_Intercept": "-", "count_fem[T.Women]": "+"}
+    alone = zero_inflated("y ~ 1 | 1", none[none["fem"] == "Women"])
+    assert fit.llf == pytest.approx(alone.llf, abs=1e-6)
+
+
+@pytest.mark.parametrize("count", ["poisson", NEGATIVE])
+def test_positive_counts_that_are_all_one_have_no_finite_mean(articles, count):
+    some = articles[(articles["art"] > 0) & ((articles["fem"] == "Men") | (articles["art"] == 1))]
+    with pytest.warns(SeparationWarning):
+        fit = truncated("art ~ fem", some, count)
+    assert fit.infinite == {"fem[T.Women]": "-"}
+    assert fit.llf == pytest.approx(truncated("art ~ 1", some[some["fem"] == "Men"], count).llf, abs=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = hurdle("art ~ 1 | fem", articles[articles["art"] <= 1], count)
+    assert fit.infinite.keys() == {"count_Intercept"}
+
+
+@pytest.mark.parametrize("count", ["poisson", NEGATIVE])
+def test_a_large_exposure_moves_the_constant_alone(articles, count):
+    few = articles.assign(time=1.0 + articles["ment"] / 10.0)
+    for model, formula, rows in ((hurdle, "art ~ fem | fem", few), (truncated, "art ~ fem", few[few["art"] > 0])):
+        one = model(formula, rows, count, exposure="time")
+        other = model(formula, rows.assign(time=3e4 * rows["time"]), count, exposure="time")
+        assert other.llf == pytest.approx(one.llf, abs=1e-7)
+        name = "count_Intercept" if model is hurdle else "Intercept"
+        assert other.params[name] == pytest.approx(one.params[name] - np.log(3e4), abs=1e-6)
+
+
+def test_a_ratio_that_is_rounding_is_none():
+    assert boundary_test("a", "b", -1000.0 + 1e-8, -1000.0).pvalue == 1.0
+    assert boundary_test("a", "b", -1000.0 + 1e-4, -1000.0).pvalue == pytest.approx(
+        0.5 * stats.chi2.sf(2e-4, 1), rel=1e-6
+    )

@@ -109,6 +109,11 @@ class Columns:
         centers = self.dense.centers[dense] if keeps else torch.zeros_like(self.dense.centers[dense])
         return Columns(has_constant, Dense(products, centers, table), parts, places, self.takers)
 
+    def uncentred(self) -> Columns:
+        """The same columns as given, which no other predictor's constant has to make up for."""
+        dense = replace(self.dense, centers=torch.zeros_like(self.dense.centers))
+        return replace(self, dense=dense, takers=())
+
     def rows(self, start: int, stop: int, scratch: Tensor) -> RowColumns:
         """The stretch start..stop, dense columns gathered into `scratch`."""
         dense = self.dense.rows(start, stop, scratch) if self.dense.width else None

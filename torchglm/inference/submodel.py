@@ -60,4 +60,4 @@ def restricted(columns: tuple[Columns, ...], kept: Tensor) -> tuple[Columns, ...
         if key not in known:
             known[key] = one.restricted(own.to(one.positions.device)[one.positions])
         out.append(known[key])
-    return tuple(out)
+    return tuple(one if all(out[k].constant for k in one.takers) else one.uncentred() for one in out)

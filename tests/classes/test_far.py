@@ -1,0 +1,100 @@
+"""Classes far from where a search begins: columns and offsets a long way from zero, and cuts that cross."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from torchglm import glm, multinomial, ordinal, proportionality_test
+from torchglm.errors import BoundaryWarning, ConvergenceWarning
+
+
+@pytest.mark.parametrize("far", [1e3, 1e6])
+def test_a_column_far_from_zero_moves_the_cuts_alone(data, far):
+    near, moved = ordinal("rating ~ x + g", data), ordinal("rating ~ x + g", data.assign(x=far + data["x"]))
+    np.testing.assert_allclose(moved.llf, near.llf, rtol=1e-11)
+    np.testing.assert_allclose(moved.params[:3], near.params[:3], rtol=1e-7)
+    np.testing.assert_allclose(moved.params[3:], near.params[3:] + far * near.params["x"], rtol=1e-7)
+    np.testing.assert_allclose(moved.bse[:3], near.bse[:3], rtol=1e-6)
+    ends = [fit.conf_int(method="profile").loc["x"] for fit in (near, moved)]
+    np.testing.assert_allclose(ends[1], ends[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("far, spread", [(10.0, 1.0), (100.0, 1.0), (2000.0, 5.0)])
+def test_so_does_the_column_of_a_scale(data, far, spread):
+    """(cut - eta) e^(-s z) with z = (x - far) / spread: cuts and slopes grow by e^(s far / spread)."""
+    near = ordinal("rating ~ z", data, scale="~ z")
+    moved = ordinal("rating ~ x", data.assign(x=far + spread * data["z"]), scale="~ x")
+    assert moved.converged
+    assert moved.infinite == {}
+    np.testing.assert_allclose(moved.llf, near.llf, rtol=1e-11)
+    np.testing.assert_allclose(spread * moved.params["scale:x"], near.params["scale:z"], rtol=1e-6)
+    chances = [fit.predict().to_numpy() for fit in (near, moved)]
+    np.testing.assert_allclose(chances[1], chances[0], atol=1e-8)
+
+
+@pytest.mark.parametrize("offset", [40.0, 1000.0])
+def test_an_offset_moves_constants_alone(data, offset):
+    rows = np.full(len(data), offset)
+    for model, name in ((multinomial, "choice"), (ordinal, "rating")):
+        near, moved = model(f"{name} ~ x", data), model(f"{name} ~ x", data, offset=rows)
+        np.testing.assert_allclose(moved.llf, near.llf, rtol=1e-10)
+        np.testing.assert_allclose(moved.params.filter(like="x"), near.params.filter(like="x"), rtol=1e-6)
+
+
+def test_a_start_where_nothing_is_known_is_no_maximum(data):
+    with pytest.warns(ConvergenceWarning, match="still falls along columns"):
+        fit = multinomial("choice ~ 1", data, start=[1000.0, -1000.0])
+    assert not fit.converged
+
+
+def test_two_ordered_classes_name_what_the_binomial_names():
+    frame = pd.DataFrame({"x": [-0.19, 0.05, 0.27, -0.39, 0.44, -0.06, -0.6, 0.1, -0.3, -0.29, -0.03, -0.36]})
+    frame = frame.assign(g=list("abcbbaababba"), k=[0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        binomial = glm("k ~ x + g", frame, "binomial")
+        ordered, classes = ordinal("k ~ x + g", frame), multinomial("k ~ x + g", frame)
+    assert binomial.infinite == {"Intercept": "-", "g[T.b]": "+", "g[T.c]": "+"}
+    assert ordered.infinite == {"g[T.b]": "+", "g[T.c]": "+", "0|1": "+"}
+    assert classes.infinite == {f"1:{name}": sign for name, sign in binomial.infinite.items()}
+
+
+@pytest.fixture(scope="module")
+def crossing() -> tuple[pd.DataFrame, object]:
+    """A fit whose cuts move towards each other, and meet, as x grows."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=400)
+    ends = rng.random(400) < np.clip(0.5 + 0.22 * x, 0.02, 0.98)
+    frame = pd.DataFrame({"x": x, "y": np.where(ends, np.where(rng.random(400) < 0.5, 0, 2), 1)})
+    with pytest.warns(BoundaryWarning, match="The cuts cross in"):
+        return frame, ordinal("y ~ 1", frame, nominal="~ x")
+
+
+def test_rows_in_which_cuts_cross_have_no_probabilities(crossing):
+    frame, fit = crossing
+    low, high = (fit.params[f"{cut}:Intercept"] + fit.params[f"{cut}:x"] * frame["x"] for cut in ("0|1", "1|2"))
+    cross = (high < low).to_numpy()
+    assert cross.sum() > 3
+    chances = fit.predict()
+    assert chances.isna().all(axis=1).tolist() == cross.tolist()
+    by_hand = np.stack([expit(low), expit(high) - expit(low), 1.0 - expit(high)], 1)
+    np.testing.assert_allclose(chances[~cross], by_hand[~cross], atol=1e-12)
+    assert fit.predict(kind="class").isna().tolist() == cross.tolist()
+    assert int(fit.confusion().to_numpy().sum()) == (~cross).sum()
+    assert f"The cuts cross in {cross.sum()} row(s)" in str(fit.summary())
+
+
+def test_so_the_test_of_proportionality_says_what_its_larger_model_is(crossing):
+    frame, fit = crossing
+    table = proportionality_test(ordinal("y ~ x", frame))
+    assert table.frame.loc["x", "logLik"] == pytest.approx(fit.llf, abs=1e-6)
+    assert "its cuts cross in" in str(table)
+
+
+def test_crossing_is_not_said_where_cuts_do_not(data):
+    assert "cross" not in str(ordinal("rating ~ z", data, nominal="~ z").summary())
