@@ -25,12 +25,13 @@ from torchglm.fit import Fit
 from torchglm.inference.covariance.choice import kind_of_fit
 from torchglm.objective.objective import Objective
 from torchglm.solvers.solver import Solver, Stop
-from torchglm.tweedie_profile import Profile
+from torchglm.tweedie_profile import Point, Profile
 from torchglm.vector_models import caller_at
 from torchglm.warn import warn
 
 GRID = 9  # powers tried before the search: the profile can have several peaks
-POWER_TOLERANCE = 1e-8
+POWER_TOLERANCE = 1e-6  # of the search by values, which tell no more; a Newton step follows
+LAST_STEP = 1e-5
 NEAR_END = 1e-5
 MANY_ROWS, SAMPLE_ROWS = 100_000, 30_000
 ERRORS_AROUND = 5.0  # standard errors of a sample's power, around it, within which that of all rows lies
@@ -121,17 +122,13 @@ class PowerSearch:
         objective = Objective(prepared.design, MeanModel(Tweedie(family.link)))
         begin = start_of(start, objective, prepared.schema.names)
         profile = Profile(prepared.design, prepared.weights, family.link, call.stop, begin)
-        power = self._highest(profile) if self.power is None else self.power
-        point = profile.at(power)
-        family = Tweedie(family.link, power=power, phi=point.phi)
+        point, errors = self._estimated(profile)
+        family = Tweedie(family.link, power=point.power, phi=point.phi)
         try:
             fit = fit_prepared(prepared, family, call, point.coefficients)
         except DomainError:  # at the edge of the domain, where rounding of the coefficients may lead out
             fit = fit_prepared(prepared, family, call)
-        errors = profile.errors(point, self.power is None and power not in self.powers)
-        if self.power is None:
-            errors = {"power": math.nan, **errors}  # at an end the power has no standard error
-        values, facts = {"power": power, "phi": point.phi}, fit.record.facts
+        values, facts = {"power": point.power, "phi": point.phi}, fit.record.facts
         estimated = {name: (values[name], error) for name, error in errors.items()}
         steps, passes = profile.steps + facts.steps, profile.passes + facts.passes
         facts = replace(facts, estimated=estimated, steps=steps, passes=passes)
@@ -139,6 +136,22 @@ class PowerSearch:
         assert fit.estimate is not None
         warn(fit.estimate.solution, fit.infinite, call.stop, "glm(..., family=Tweedie(power=...), penalty='firth')")
         return fit
+
+    def _estimated(self, profile: Profile) -> tuple[Point, dict[str, float]]:
+        """The highest point and the standard errors of what was estimated there; none of a power at an end.
+
+        Warns: as `_highest`.
+        """
+        if self.power is not None:
+            point = profile.at(self.power)
+            return point, {"phi": point.error}
+        point = profile.at(self._highest(profile))
+        if point.power in self.powers:
+            return point, {"power": math.nan, "phi": point.error}
+        surface = profile.around(point)
+        if abs(surface.move) < LAST_STEP:
+            point = profile.at(point.power + surface.move)
+        return point, surface.errors
 
     def _highest(self, profile: Profile) -> float:
         """The power whose profile is highest. On many rows a sample tells where to look for it.
@@ -148,7 +161,7 @@ class PowerSearch:
         if profile.design.n > MANY_ROWS:
             sampled = profile.on(profile.design.sample(SAMPLE_ROWS))
             middle = self._among(sampled, self.powers)
-            reach = ERRORS_AROUND * sampled.errors(sampled.at(middle), True)["power"]
+            reach = ERRORS_AROUND * sampled.around(sampled.at(middle)).errors["power"]
             if math.isfinite(reach):
                 ends = (max(middle - reach, self.powers[0]), min(middle + reach, self.powers[1]))
                 power = self._within(profile, ends)
@@ -161,7 +174,7 @@ class PowerSearch:
                     f"The likelihood is highest at the end of the powers searched, {end:g}. Where it stays there with "
                     f'wider powers=, the {simpler} family says the same: family="{simpler}".',
                     BoundaryWarning,
-                    stacklevel=4,
+                    stacklevel=5,
                 )
                 return end
         return power

@@ -42,6 +42,11 @@ class Point:
     bend: float
     coefficients: np.ndarray
 
+    @property
+    def error(self) -> float:
+        """The standard error of phi at this power."""
+        return self.phi * _root(-1.0 / self.bend)
+
 
 @dataclass(frozen=True)
 class _InLogPhi:
@@ -180,22 +185,57 @@ class Profile:
         half = 0.5 * deviance / phi
         return _InLogPhi(float(sums["value"]) - half, float(sums["slope"]) + half, float(sums["bend"]) - half)
 
-    def errors(self, point: Point, with_power: bool) -> dict[str, float]:
-        """Standard errors from the observed information in the power and log phi, the coefficients profiled out.
-
-        NaN where the likelihood does not bend down.
-        """
-        if not with_power:
-            return {"phi": point.phi * _root(-1.0 / point.bend)}
+    def around(self, point: Point) -> Surface:
+        """The likelihood near a known point that others are known beside, the coefficients profiled out."""
         h = min(STENCIL, 0.25 * (point.power - 1.0), 0.25 * (2.0 - point.power))
-        around = [self._fitted(point.power + k * h, point.phi) for k in (-2, -1, 1, 2)]
-        values, slopes = [p.llf for p in around], [p.slope for p in around]
-        bend = (16.0 * (values[1] + values[2]) - values[0] - values[3] - 30.0 * point.llf) / (12.0 * h * h)
-        cross = (8.0 * (slopes[2] - slopes[1]) - (slopes[3] - slopes[0])) / (12.0 * h)
-        determinant = bend * point.bend - cross * cross
-        if not determinant > 0.0:
+        others = [other for other in self.known.values() if other.power != point.power]
+        beside = min(others, key=lambda other: abs(abs(other.power - point.power) - h))
+        along = math.log(beside.phi / point.phi) / (beside.power - point.power)
+        near = [self._fitted(point.power + k * h, point.phi * math.exp(along * k * h)) for k in (-2, -1, 1, 2)]
+        values, slopes = [p.llf for p in near], [p.slope for p in near]
+        return Surface(
+            point,
+            along,
+            slope=(8.0 * (values[2] - values[1]) - (values[3] - values[0])) / (12.0 * h),
+            bend=(16.0 * (values[1] + values[2]) - values[0] - values[3] - 30.0 * point.llf) / (12.0 * h * h),
+            cross=(8.0 * (slopes[2] - slopes[1]) - (slopes[3] - slopes[0])) / (12.0 * h),
+        )
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The likelihood near a point, with log phi changing by `along` for each unit of the power.
+
+    Slope and bend in the power that way, and the cross derivative with log phi. Along the ridge higher derivatives, and
+    with them the errors of differences, are small in any unit of the response.
+    """
+
+    point: Point
+    along: float
+    slope: float
+    bend: float
+    cross: float
+
+    @property
+    def determinant(self) -> float:
+        """That of the second derivatives; not above 0 where the likelihood does not bend down."""
+        return self.bend * self.point.bend - self.cross * self.cross
+
+    @property
+    def move(self) -> float:
+        """Newton's step in the power."""
+        if not self.determinant > 0.0:
+            return math.nan
+        return (self.cross * self.point.slope - self.point.bend * self.slope) / self.determinant
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """Standard errors from the observed information in the power and log phi; NaN where there are none."""
+        if not self.determinant > 0.0:
             return {"power": math.nan, "phi": math.nan}
-        return {"power": _root(-point.bend / determinant), "phi": point.phi * _root(-bend / determinant)}
+        phi, along = self.point.phi, self.along
+        bend = self.bend - 2.0 * along * self.cross + along * along * self.point.bend
+        return {"power": _root(-self.point.bend / self.determinant), "phi": phi * _root(-bend / self.determinant)}
 
 
 def _root(variance: float) -> float:

@@ -30,6 +30,7 @@ BLOCK = re.compile(
 )
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]*\w)", re.I)
 COMMAND = "python -m torchglm "
+SEARCH = re.compile(r"\(\d{3,} steps, \d+ passes\)")  # their number depends on rounding
 ROUNDING = 1.1  # units of the last digit shown
 
 
@@ -92,6 +93,7 @@ def unit(number: str) -> float:
 
 def differences(shown: str, printed: str) -> list[str]:
     """Where two texts differ in more than spaces and the rounding of their numbers."""
+    shown, printed = (SEARCH.sub("(a search)", text) for text in (shown, printed))
     frame = [" ".join(NUMBER.sub("#", text).split()) for text in (shown, printed)]
     if frame[0] != frame[1]:
         return [f"shown:\n{shown}", f"printed:\n{printed}"]

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as distributed
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from torchglm.errors import OptionError, RankError, TorchGLMError
 from torchglm.numerics.sums import Sums
@@ -193,9 +195,9 @@ def _initialise() -> None:
     seconds, backend = _timeout(), "cpu:gloo,cuda:nccl" if own_gpu else "gloo"
     waiting = timedelta(seconds=seconds)
     try:
-        store, rank, world = next(distributed.rendezvous("env://", timeout=waiting))
+        store, rank, world = next(rendezvous("env://", timeout=waiting))
         # torchrun's store outlives a restart: without a name of its own a new rank meets the addresses of the dead.
-        store = distributed.PrefixStore(f"torchglm {os.environ.get(ATTEMPT, '0')}", store)
+        store = PrefixStore(f"torchglm {os.environ.get(ATTEMPT, '0')}", store)
         distributed.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=waiting)
     except RuntimeError as error:
         raise RankError(
