@@ -67,6 +67,12 @@ def two_ranks(tmp_path: Path) -> Callable[..., list[str]]:
 
 
 @pytest.fixture(scope="session")
+def two_ranks_of() -> Callable[..., list[str]]:
+    """What two ranks print that run a script with arguments."""
+    return lambda *command: ended(started(list(map(str, command))))
+
+
+@pytest.fixture(scope="session")
 def cases() -> ModuleType:
     spec = importlib.util.spec_from_file_location("rank_cases", HERE / "cases.py")
     assert spec is not None

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import torchglm as tg
+from torchglm.design.among_ranks import own_seed
 from torchglm.errors import DataError, OptionError, RankError
 from torchglm.numerics import ranks as ranks_module
 from torchglm.numerics.ranks import Ranks
@@ -114,6 +115,14 @@ def test_minibatches_of_shares_hold_every_row_once(design):
     assert all(len({one.n for one in step}) == 1 for step in zip(*batches, strict=True))
     seen = torch.cat([one.y for each in batches for one in each])
     assert torch.equal(seen.sort().values, design["x"].y)
+
+
+def test_random_numbers_of_own_rows_differ_from_rank_to_rank(design):
+    seeds = [own_seed(shared(design["x"], rank, (30_000, 60_000)), 7) for rank in (0, 1)]
+    assert seeds[0] == 7 == own_seed(design["x"], 7)
+    assert len({*seeds, own_seed(shared(design["x"], 2, (30_000, 30_000, 30_000)), 7)}) == 3
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    assert not torch.equal(*(torch.rand(5, generator=generator) for generator in generators))
 
 
 def test_a_rank_without_rows_adds_nothing(design):

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from torchglm.design.design import Design
 from torchglm.errors import OptionError, RankError
@@ -53,6 +55,47 @@ def held_in_shares(design: Design) -> Design:
     if ranks.world == 1:
         return design
     return replace(design, ranks=ranks, shares=tuple(ranks.gather(len(design.y), "counting their rows")))
+
+
+@contextmanager
+def together_in_shares(design: Design, doing: str) -> Iterator[None]:
+    """As `together` where no rank holds all rows: what is looked at may be wrong in the rows of one of them only."""
+    if design.shares is None:
+        yield
+        return
+    with design.ranks.together(doing):
+        yield
+
+
+def of_all(design: Design, values: Tensor) -> Tensor:
+    """One value a row held (rows held, ...) -> one a row of all ranks (n, ...), in order: those of every rank on each.
+
+    What one process would look at whole too: it is as large as the columns that it is made of.
+    """
+    return values if design.shares is None else torch.cat(design.everywhere([values.cpu()])).to(values.device)
+
+
+def of_own(design: Design, values: Tensor) -> Tensor:
+    """Of one value a row of all ranks (n, ...) those of the rows held; the inverse of `of_all`."""
+    if design.shares is None:
+        return values
+    before = sum(design.shares[: design.ranks.rank])
+    return values[before : before + len(design.y)]
+
+
+def used_by_all(design: Design, rows: np.ndarray | None) -> np.ndarray | None:
+    """(rows of the data,) True where a rank uses the row, from the rows that this one uses; None for all."""
+    if design.shares is None or rows is None:
+        return rows
+    packed = np.bitwise_or.reduce(design.everywhere([np.packbits(rows)]))
+    return np.unpackbits(packed, count=len(rows)).astype(bool)
+
+
+def own_seed(design: Design, seed: int) -> int:
+    """The seed of random numbers for the rows held: another one on every rank that holds rows of its own."""
+    if design.shares is None or design.ranks.rank == 0:
+        return seed
+    return int(np.random.SeedSequence((seed, design.ranks.rank)).generate_state(1, np.uint64)[0] >> 1)
 
 
 def require_all_rows(design: Design, what: str) -> None:
