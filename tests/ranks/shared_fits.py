@@ -7,6 +7,7 @@ says of the rank's own rows, and nothing of the others (OWN); an error that says
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import sys
 import warnings
@@ -47,17 +48,36 @@ def made() -> pd.DataFrame:
     frame["grade"] = pd.Categorical.from_codes(grades, ["low", "mid", "top"], ordered=True)
     frame["kind"] = np.array(["p", "q", "r"])[grades]
     frame.loc[[5, 700, 701], "x"] = np.nan
+    frame["half"] = np.where(late, "second", "first")
+    frame["firm"] = rng.integers(0, 15, ROWS)
+    frame["cost"] = rng.gamma(np.maximum(frame["y"], 1e-9), 2.0) * (frame["y"] > 0)
+    frame["share"] = 1.0 / (1.0 + np.exp(-frame["size"]))
     return frame
 
 
-MODELS: dict[str, Callable[[Any], Any]] = {
-    "poisson": lambda data: tg.glm("y ~ x + z + g", data, "poisson", offset="o", freq_weights="w"),
-    "gaussian": lambda data: tg.glm("size ~ x + z + g", data, weights="w"),
-    "binomial": lambda data: tg.glm("yes ~ x + z", data, "binomial"),
-    "ordinal": lambda data: tg.ordinal("grade ~ x + z", data),
-    "inflated": lambda data: tg.zero_inflated("many ~ x | 1", data),
-    "hurdle": lambda data: tg.hurdle("many ~ x | x", data, count="negative_binomial"),
-    "NB": lambda data: tg.negative_binomial("many ~ x", data),
+MODELS: dict[str, Callable[..., Any]] = {
+    "poisson": lambda data, **how: tg.glm("y ~ x + z + g", data, "poisson", offset="o", freq_weights="w", **how),
+    "gaussian": lambda data, **how: tg.glm("size ~ x + z + g", data, weights="w", **how),
+    "binomial": lambda data, **how: tg.glm("yes ~ x + z", data, "binomial", **how),
+    "ordinal": lambda data, **how: tg.ordinal("grade ~ x + z", data, **how),
+    "inflated": lambda data, **how: tg.zero_inflated("many ~ x | 1", data, **how),
+    "NB": lambda data, **how: tg.negative_binomial("many ~ x", data, **how),
+}
+FEW_EPOCHS = tg.SGD(batch_rows=300, epochs=2, learning_rate=0.1)
+FITTED: dict[str, Callable[..., Any]] = MODELS | {  # to rows of one rank alone, the other has none
+    "multinomial": lambda data, **how: tg.multinomial("kind ~ x", data, **how),
+    "hurdle": lambda data, **how: tg.hurdle("many ~ x | x", data, count="negative_binomial", **how),
+    "beta": lambda data, **how: tg.beta_regression("share ~ x | z", data, **how),
+    "dispersion": lambda data, **how: tg.glm("exp(size) ~ x", data, "gamma", "log", dispersion="~ z", **how),
+    "tweedie": lambda data, **how: tg.tweedie("cost ~ x", data, **how),
+    "clustered": lambda data, **how: tg.glm("y ~ x", data, "poisson", cluster="firm", **how),
+    "HC3": lambda data, **how: tg.glm("y ~ x * g", data, "poisson", covariance="HC3", **how),
+    "lbfgs": lambda data, **how: tg.glm("y ~ x", data, "poisson", solver="lbfgs", **how),
+    "sgd": lambda data, **how: tg.glm(
+        "y ~ x", data, "poisson", solver=tg.SGD(batch_rows=300, epochs=2, learning_rate=0.1), **how
+    ),
+    "firth": lambda data, **how: tg.glm("yes ~ x", data, "binomial", penalty="firth", **how),
+    "trials": lambda data, **how: tg.glm("cbind(yes, many) ~ x", data, "binomial", **how),
 }
 
 
@@ -188,6 +208,9 @@ def answers(data: Any) -> dict[str, Any]:
                 found[f"{model}: {name}"] = flat(call(fit))
             except TorchGLMError as error:
                 found[f"{model}: {name}"] = {"error": f"{type(error).__name__}: {error}"}
+    for (model, fit_to), half in itertools.product(FITTED.items(), ("first", "second")):
+        fit = fit_to(data, subset=f"half == '{half}'")
+        found[f"{model}: {half} half"] = flat(pd.DataFrame({"params": fit.params, "bse": fit.bse}))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -12,41 +12,53 @@ from torch import Tensor
 
 from torchglm.design.design import Design
 from torchglm.errors import OptionError, RankError
-from torchglm.numerics.ranks import SWITCH, Ranks
+from torchglm.numerics.ranks import SAME_CALL, SWITCH, Ranks
 
-SAME = 1e-9  # relative: machines of two kinds may round the same sums differently
+SAME = 1e-9  # of the sum of sizes: machines of two kinds may round the same sums differently
+EVERY_FILE = (
+    "Every rank names all files, in one order, and reads row groups of its own: give each sorted(folder.glob(...)), "
+    "not a part of them."
+)
 
 
 @contextmanager
 def together(doing: str) -> Iterator[None]:
-    """A function or block after which all ranks go on, or all raise the error of the first rank that has one."""
+    """A function or block after which all ranks go on, or all raise the error of the first rank that has one.
+
+    See `Ranks.together`: inside, each may fail by itself.
+    """
     with Ranks.current().together(doing):
         yield
 
 
-def held_by_all(design: Design, formula: str) -> Design:
-    """The design of rows that every rank holds; each adds up its share of them.
+def held_by_all(design: Design, call: Mapping[str, str]) -> Design:
+    """The design of rows that every rank holds; each adds up its share of them. `call`: what was asked for, by name.
 
-    Raises: RankError where ranks hold other data, or fit another formula.
+    Raises: RankError where ranks hold other data, or ask for something else.
     """
     ranks = Ranks.current()
     if ranks.world == 1:
         return design
-    seen = (formula, design.n, design.widths, design.fingerprint().cpu().numpy())
-    for rank, (text, n, widths, sums) in enumerate(ranks.gather(seen, "comparing their data")):
-        if text != formula or n != design.n or widths != design.widths:
+    ranks.agree({**call, "rows": str(design.n), "columns": str(sum(design.widths))})
+    seen = torch.stack([design.fingerprint(), design.fingerprint(sizes=True)]).cpu().numpy()
+    first, *others = ranks.gather(seen, "comparing their data")
+    for rank, other in enumerate(others, 1):
+        if not bool((np.abs(other[0] - first[0]) <= SAME * first[1]).all()):
             raise RankError(
-                f"Rank {rank} fits {text!r} to {n} rows and {sum(widths)} columns, rank {ranks.rank} fits {formula!r} "
-                f"to {design.n} rows and {sum(design.widths)} columns. All ranks of one fit are given the same call "
-                f'and the same data, and share the work. For a fit of its own in each process set {SWITCH}="off".'
-            )
-        if not np.allclose(sums, seen[3], rtol=SAME, atol=0.0, equal_nan=True):
-            raise RankError(
-                f"Ranks {rank} and {ranks.rank} hold other values in the columns of {formula!r}. All ranks are given "
-                "the same frame, made from the same file or seed, and share its rows: give each the whole of it. "
-                f'For a fit of its own in each process set {SWITCH}="off".'
+                f"Ranks 0 and {rank} hold other values in the columns of {call['formula']!r}. All ranks are given the "
+                "same frame, made from the same file or seed, and share its rows: give each the whole of it. For a fit "
+                f'of its own in each process set {SWITCH}="off".'
             )
     return replace(design, ranks=ranks)
+
+
+def read_by_all(ranks: Ranks, files: str, call: Mapping[str, str]) -> None:
+    """Nothing, where all ranks read the same stream for the same call; `files`: what it is read from.
+
+    Raises: RankError.
+    """
+    if ranks.world > 1:
+        ranks.agree({"files": files, **call}, advice=f"{EVERY_FILE} {SAME_CALL}")
 
 
 def held_in_shares(design: Design) -> Design:
