@@ -12,12 +12,12 @@ from torch import Tensor
 
 from torchglm.design.design import Design
 from torchglm.errors import OptionError, RankError
-from torchglm.numerics.ranks import SAME_CALL, SWITCH, Ranks
+from torchglm.numerics.ranks import SWITCH, Ranks
 
 SAME = 1e-9  # of the sum of sizes: machines of two kinds may round the same sums differently
 EVERY_FILE = (
     "Every rank names all files, in one order, and reads row groups of its own: give each sorted(folder.glob(...)), "
-    "not a part of them."
+    "not a part of them. "
 )
 
 
@@ -39,7 +39,7 @@ def held_by_all(design: Design, call: Mapping[str, str]) -> Design:
     ranks = Ranks.current()
     if ranks.world == 1:
         return design
-    ranks.agree({**call, "rows": str(design.n), "columns": str(sum(design.widths))})
+    ranks.agree({"files": "a frame", **call, "rows": str(design.n), "columns": str(sum(design.widths))})
     seen = torch.stack([design.fingerprint(), design.fingerprint(sizes=True)]).cpu().numpy()
     first, *others = ranks.gather(seen, "comparing their data")
     for rank, other in enumerate(others, 1):
@@ -58,7 +58,7 @@ def read_by_all(ranks: Ranks, files: str, call: Mapping[str, str]) -> None:
     Raises: RankError.
     """
     if ranks.world > 1:
-        ranks.agree({"files": files, **call}, advice=f"{EVERY_FILE} {SAME_CALL}")
+        ranks.agree({"files": files, **call}, advice=EVERY_FILE)
 
 
 def held_in_shares(design: Design) -> Design:

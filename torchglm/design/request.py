@@ -35,7 +35,8 @@ class Request:
 
     def described(self, formulas: Sequence[Parsed], caller: Mapping[str, Any]) -> dict[str, str]:
         """What is asked for, by name, as ranks compare it; `caller` holds the variables that are used."""
-        asked = {f.name: described(value) for f in fields(self) if (value := getattr(self, f.name)) is not None}
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        asked = {name: described(value) for name, value in given.items() if value is not None and value is not False}
         variables = {f"the variable {name}": described(value) for name, value in caller.items()}
         return {"formula": " | ".join(parsed.text for parsed in formulas), **asked, **variables}
 

@@ -120,8 +120,8 @@ class Ranks:
         """
         return self._exchange(doing, value, None)
 
-    def agree(self, facts: Mapping[str, str], doing: str = "comparing their calls", advice: str = SAME_CALL) -> None:
-        """Nothing, where all ranks have the same facts, by name.
+    def agree(self, facts: Mapping[str, str], doing: str = "comparing their calls", advice: str = "") -> None:
+        """Nothing, where all ranks have the same facts, by name; `advice` is for those that differ in the first.
 
         Raises: RankError, which says what differs.
         """
@@ -134,7 +134,7 @@ class Ranks:
                 if one != two:
                     raise RankError(
                         f"Ranks 0 and {rank} differ in {name}: {one[:SHOWN]} on rank 0, {two[:SHOWN]} on rank {rank}. "
-                        f"{advice}"
+                        f"{advice if name == next(iter(facts)) else ''}{SAME_CALL}"
                     )
 
     def _has_one(self, text: str, doing: str) -> bool:
