@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from torchglm.coefficients import Coefficients, require_fits
+from torchglm.design.among_ranks import of_all, together_in_shares
 from torchglm.design.categorical import Marked, codes_of
 from torchglm.design.environment import DataColumns, evaluate
 from torchglm.design.extras import read_extra
@@ -126,16 +127,26 @@ def _area(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float
 
 def _scored(fit: Coefficients, data: Any, weights: Any) -> _Scored:
     require_fits("This", fit)
-    if isinstance(fit, VectorFit) and fit.classes:
-        rows = _of_classes(fit, data, weights)
-    elif isinstance(fit, Fit) and fit.family.name in ("binomial", "quasibinomial"):
-        rows = _of_binomial(fit, data, weights)
+    if data is not None:
+        rows = _of_any(fit, data, weights)
     else:
-        raise OptionError(f"This is for models of classes; a {fit.family.name} model has none.")
+        design = _own(fit).design
+        with together_in_shares(design, "scoring the rows of the fit"):
+            rows = _of_any(fit, None, weights)
+        arrays = (rows.observed, rows.chances, rows.loss, rows.weights)
+        rows = _Scored(rows.classes, *(of_all(design, torch.from_numpy(each)).numpy() for each in arrays))
     counted = (rows.weights > 0) & ~np.isnan(rows.chances).any(axis=1)
     if not counted.any():
         raise DataError("No row has a class and a prediction.")
     return _Scored(rows.classes, *(a[counted] for a in (rows.observed, rows.chances, rows.loss, rows.weights)))
+
+
+def _of_any(fit: Coefficients, data: Any, weights: Any) -> _Scored:
+    if isinstance(fit, VectorFit) and fit.classes:
+        return _of_classes(fit, data, weights)
+    if isinstance(fit, Fit) and fit.family.name in ("binomial", "quasibinomial"):
+        return _of_binomial(fit, data, weights)
+    raise OptionError(f"This is for models of classes; a {fit.family.name} model has none.")
 
 
 def _of_classes(fit: VectorFit, data: Any, weights: Any) -> _Scored:

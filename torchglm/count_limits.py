@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
 from torchglm.design.block import Block
@@ -73,6 +72,7 @@ def _largest(estimate: VectorEstimate, kind: str) -> float:
     raw = objective.raw(estimate.solution.theta)
 
     def of_block(block: Block) -> Tensor:
-        return likelihood.predictions(objective.predictors(block, raw))[kind].amax().reshape(1)
+        found = likelihood.predictions(objective.predictors(block, raw))[kind]
+        return found.amax().reshape(1) if len(found) else found
 
-    return objective.design.largest(float(torch.max(objective.design.map(of_block))))
+    return objective.design.largest(objective.design.map(of_block))

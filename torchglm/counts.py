@@ -234,7 +234,7 @@ def _largest_count(prepared: Prepared, least: int, why: str) -> int:
         raise ResponseError(
             f"The response {prepared.response_name!r} is {least} in all {prepared.design.n} rows. {why}"
         )
-    return max(0, int(prepared.design.largest(float(y.max()))))
+    return max(0, int(prepared.design.largest(y)))
 
 
 def _shown(predictor: str) -> str:

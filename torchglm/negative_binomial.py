@@ -256,7 +256,7 @@ def _check(prepared: Prepared, model: VectorModel, link: Link) -> None:
 
 
 def _refuse_zeros(prepared: Prepared) -> None:
-    if prepared.design.largest(float(prepared.design.y.max())) == 0.0:
+    if prepared.design.largest(prepared.design.y) == 0.0:
         raise ResponseError(
             f"Every count in {prepared.response_name!r} is 0, which says nothing of theta or the means."
         )

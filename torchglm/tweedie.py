@@ -116,7 +116,7 @@ class PowerSearch:
         check_stop(call.stop)
         prepared = prepare(parsed, source, replace(request, cluster=cluster), caller)
         check_response(prepared, Tweedie(family.link))
-        if prepared.design.largest(float(prepared.design.y.max())) == 0.0:
+        if prepared.design.largest(prepared.design.y) == 0.0:
             raise ResponseError(f"Every value of {prepared.response_name!r} is 0, which leaves no power to estimate.")
         prepared = placed(prepared, device, call.dtype)
         objective = Objective(prepared.design, MeanModel(Tweedie(family.link)))

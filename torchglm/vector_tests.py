@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
+from torchglm.design.among_ranks import together_in_shares
 from torchglm.design.weights import Probability
 from torchglm.errors import OptionError
 from torchglm.inference.estimate import Estimate
@@ -31,8 +32,9 @@ def vector_likelihood_ratio(
     if len(labels) != len(fits):
         raise OptionError(f"names= has {len(labels)} names for {len(fits)} fits.")
     estimates = [_with_rows(fit) for fit in fits]
-    for label, estimate in zip(labels[1:], estimates[1:], strict=True):
-        _refuse_other_rows(estimates[0], estimate, label)
+    with together_in_shares(estimates[0].objective.design, "comparing the rows of the fits"):
+        for label, estimate in zip(labels[1:], estimates[1:], strict=True):
+            _refuse_other_rows(estimates[0], estimate, label)
     rows: list[tuple[float, ...]] = [(fits[0].df_resid, fits[0].llf, fits[0].aic, math.nan, math.nan, math.nan)]
     for before, after, label in zip(fits, fits[1:], labels[1:], strict=False):
         rows.append(_row(before, after, label))

@@ -8,6 +8,7 @@ import pytest
 
 from torchglm import IRLS, errors, glm
 from torchglm.inference.intervals import bootstrap as room
+from torchglm.inference.resampling import refits
 
 EXACT = IRLS(reuse=False)
 
@@ -91,7 +92,7 @@ def test_seeds_decide_and_memory_does_not(frame, monkeypatch):
     one = fit.bootstrap(9, seed=1).replicates
     pd.testing.assert_frame_equal(fit.bootstrap(9, seed=1).replicates, one)
     assert not np.allclose(fit.bootstrap(9, seed=2).replicates, one)
-    monkeypatch.setattr(room, "ENTRIES", 2 * len(frame))
+    monkeypatch.setattr(refits, "ENTRIES", 2 * len(frame))
     assert fit.bootstrap(9, seed=1).replicates.shape == (9, 2)
 
 

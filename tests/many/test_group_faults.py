@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from tests.many.conftest import quietly
 from torchglm import glm
 from torchglm.errors import DataError, OptionError, StatusWarning, UnknownNameError
 from torchglm.many import groups as groups_file
 from torchglm.objective import grouped
+from torchglm.objective.batch import Batch
+from torchglm.solvers.batch import solve
+from torchglm.solvers.solver import Stop
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +74,64 @@ def test_a_group_that_cannot_be_fitted_says_why():
     assert fits.status["a"] == "Converged."
     assert "mean leaves its domain" in fits.status["b"]
     assert fits.params.loc["b"].isna().all()
+
+
+@pytest.fixture(scope="module")
+def crops() -> pd.DataFrame:
+    """Forty groups whose columns say little: steps of a search lead out of the domain of a mean."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"g": np.arange(2000) % 40, "year": 2000.0 + rng.integers(0, 20, 2000)})
+    frame["size"] = np.exp(rng.normal(size=2000) + 0.2 * (frame["year"] - 2010))
+    frame["yes"] = (rng.random(2000) < 0.02 + 0.03 * (frame["g"] % 3)).astype(float)
+    return frame
+
+
+@pytest.mark.parametrize("response, family, link", [
+    ("size", "gamma", "inverse"), ("size", "inverse_gaussian", "inverse_squared"), ("yes", "binomial", "identity"),
+])  # fmt: skip
+def test_no_group_is_said_to_converge_outside_of_the_domain(crops, response, family, link):
+    fits = quietly(lambda: glm(f"{response} ~ year", crops, family, link, by="g"))
+    good = fits.converged.to_numpy()
+    assert good.sum() > 4
+    eta = fits.params["Intercept"].to_numpy()[:, None] + fits.params["year"].to_numpy()[:, None] * np.arange(2000, 2020)
+    years = crops.groupby("g")["year"].unique()
+    for key in np.flatnonzero(good):
+        rows = crops[crops["g"] == key]
+        assert (eta[key][years[key].astype(int) - 2000] > -1e-12).all()
+        alone = quietly(lambda rows=rows: glm(f"{response} ~ year", rows, family, link))
+        assert alone.converged
+        np.testing.assert_allclose((fits.params.loc[key] - alone.params) / alone.bse, 0.0, atol=1e-6)
+        np.testing.assert_allclose(fits.bse.loc[key], alone.bse, rtol=1e-6)
+
+
+@pytest.mark.parametrize("worse", ["infinite", "rank one"])
+def test_sums_that_overflow_are_no_convergence(worse):
+    """The second problem's curvature overflows; or, at its third point only, one row hides all columns but one."""
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"x": rng.normal(size=30), "y": rng.poisson(2.0, 30).astype(float)})
+    objective = glm("y ~ x", frame, "poisson").estimate.objective
+    points = []
+
+    @dataclass(frozen=True)
+    class Spoiled(Batch):
+        def quadratic(self, thetas, values=True):
+            found = super().quadratic(thetas, values)
+            points.append(len(thetas))
+            if len(thetas) == 2:
+                if worse == "infinite":
+                    found.curvature[1, 1, 1] = np.inf
+                elif len(points) == 3:
+                    found.curvature[1] = 1e4
+            return found
+
+        def of(self, which):
+            return Spoiled(**vars(super().of(which)))
+
+    batch = Spoiled(objective, responses=torch.tensor([frame["y"].tolist()] * 2, dtype=torch.float64))
+    found = solve(batch, torch.zeros(2, 2, dtype=torch.float64), Stop(1e-8, 25), values=False)
+    assert found.converged.tolist() == [True, False]
+    theta = objective.layout.to_user(found.theta.T).T[0]
+    np.testing.assert_allclose(theta, glm("y ~ x", frame, "poisson").params, rtol=1e-10)
 
 
 def test_too_few_rows():

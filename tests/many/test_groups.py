@@ -27,6 +27,8 @@ MODELS = {
     "binomial probit, trials": ("share", "binomial", "probit", {"weights": "t"}),
     "quasipoisson": ("count", "quasipoisson", None, {}),
     "dispersion": ("size", "gamma", "log", {"dispersion": 0.5}),
+    "poisson, pearson": ("count", "poisson", None, {"dispersion": "pearson", "weights": "w"}),
+    "binomial cloglog, pearson": ("share", "binomial", "cloglog", {"dispersion": "pearson", "weights": "t"}),
 }
 
 

@@ -51,6 +51,7 @@ MODELS = {
     "joint": ("~ x", {"information": "joint"}),
     "no constant, offset": ("~ x - 1", {"offset": "o"}),
     "another link": ("~ x", {"link": "sqrt"}),
+    "pearson": ("~ x", {"dispersion": "pearson", "weights": "w"}),
 }
 
 

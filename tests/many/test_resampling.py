@@ -123,6 +123,13 @@ def test_each_fold_is_predicted_by_the_fit_of_the_others(data, family, options):
     assert found.deviance == pytest.approx(found.folds["deviance"].sum())
 
 
+def test_permuted_statistics_have_the_dispersion_that_was_asked_for(data):
+    fit = glm("y ~ x", data, "poisson", dispersion="pearson")
+    found = fit.permutation_test(9, seed=1)
+    np.testing.assert_allclose(found.statistic, fit.tvalues, rtol=1e-8)
+    assert found.replicates.notna().all(axis=None)
+
+
 def test_folds_at_random_are_of_one_size_and_keep_groups_whole(data):
     fit = glm("y ~ x", data, "poisson")
     found = fit.cross_validate(7, seed=3)

@@ -26,6 +26,7 @@ MODELS = {
     "gamma log, exposure": ("gamma", "log", {"exposure": "w"}),
     "binomial": ("binomial", None, {}),
     "quasipoisson": ("quasipoisson", None, {}),
+    "poisson, pearson": ("poisson", None, {"dispersion": "pearson", "weights": "w"}),
     "HC3, one by one": ("gaussian", None, {"covariance": "HC3"}),
 }
 

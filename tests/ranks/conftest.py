@@ -67,6 +67,12 @@ def two_ranks(tmp_path: Path) -> Callable[..., list[str]]:
 
 
 @pytest.fixture(scope="session")
+def two_ranks_of() -> Callable[..., list[str]]:
+    """What two ranks print that run a script with arguments."""
+    return lambda *command: ended(started(list(map(str, command))))
+
+
+@pytest.fixture(scope="session")
 def cases() -> ModuleType:
     spec = importlib.util.spec_from_file_location("rank_cases", HERE / "cases.py")
     assert spec is not None
@@ -82,8 +88,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def answers(folder: Path) -> list[dict[str, Any]]:
+def answers(folder: Path, cases: ModuleType) -> list[dict[str, Any]]:
     """What rank 0 and rank 1 found."""
+    for k in range(4):
+        cases.DATA.iloc[100 * k : 100 * (k + 1)].to_parquet(folder / f"part {k}.parquet")
     printed = ended(started([str(HERE / "worker.py"), str(folder)]))
     missing = [text for rank, text in enumerate(printed) if not (folder / f"{rank}.json").exists()]
     assert not missing, "\n".join(missing)

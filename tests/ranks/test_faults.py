@@ -71,7 +71,7 @@ if rank == 0:
 
 def test_a_rank_that_hangs_is_missed_within_the_timeout(two_ranks):
     first, _ = two_ranks(DATA + HANGS, TORCHGLM_RANKS_TIMEOUT="2")
-    waited = re.search(r"^([\d.]+) s: Rank 0 of 2 lost the others while adding up their shares", first, re.M)
+    waited = re.search(r"^([\d.]+) s: Rank 0 of 2 lost the others while computing standard errors", first, re.M)
     assert waited, first
     assert 1.0 < float(waited[1]) < 6.0
     assert "They wait for each other 2 s (TORCHGLM_RANKS_TIMEOUT)" in first
@@ -101,7 +101,9 @@ def test_torchrun_starts_again_from_the_checkpoint(tmp_path):
     assert ran.returncode == 0, ran.stderr
     found = re.search(r"MADE (\d+) OF (\d+) PARAMS (.*)", ran.stdout)
     assert found, ran.stdout
-    assert int(found[2]) == int(found[1]) + 3  # the first point of the second attempt is the fourth of the first
+    # The first point of the second attempt is the fourth of the first, or the third: what the killed rank had sent
+    # last may be lost with it.
+    assert int(found[2]) - int(found[1]) in (2, 3)
     data: dict[str, object] = {}
     exec(DATA.replace('int(os.environ["RANK"])', "0"), data)
     expected = tg.glm("y ~ x + z", data["data"], "poisson").params

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,8 @@ import pytest
 import torch
 
 import torchglm as tg
+from torchglm.design import among_ranks
+from torchglm.design.among_ranks import own_seed
 from torchglm.errors import DataError, OptionError, RankError
 from torchglm.numerics import ranks as ranks_module
 from torchglm.numerics.ranks import Ranks
@@ -114,6 +116,43 @@ def test_minibatches_of_shares_hold_every_row_once(design):
     assert all(len({one.n for one in step}) == 1 for step in zip(*batches, strict=True))
     seen = torch.cat([one.y for each in batches for one in each])
     assert torch.equal(seen.sort().values, design["x"].y)
+
+
+@dataclass(frozen=True)
+class Pair(Ranks):
+    """Two ranks, of which the other sends what this one does, its numbers times `factor` and more by `shift`."""
+
+    factor: float = 1.0
+    shift: float = 0.0
+
+    def agree(self, facts, doing="", advice=""):
+        assert facts["formula"] == "y ~ scale(x)"
+
+    def gather(self, value, doing):
+        return [value, value * self.factor + self.shift]
+
+
+@pytest.mark.parametrize("factor, shift, same", [(1.0 + 1e-13, 1e-11, True), (1.0, 1e-3, False)])
+def test_sums_that_cancel_are_compared_by_what_was_summed(design, monkeypatch, factor, shift, same):
+    whole = design["x"]
+    x = whole.columns[0].dense.table[0]
+    assert abs(float(((x - x.mean()) / x.std()).sum())) < 1e-9
+    scaled = whole._pick(lambda column: (column - x.mean()) / x.std() if column.data_ptr() == x.data_ptr() else column)
+    monkeypatch.setattr(Ranks, "current", lambda: Pair(0, 2, factor, shift))
+    call = {"formula": "y ~ scale(x)"}
+    if same:
+        assert among_ranks.held_by_all(scaled, call).ranks.world == 2
+    else:
+        with pytest.raises(RankError, match="other values in the columns of 'y ~ scale"):
+            among_ranks.held_by_all(scaled, call)
+
+
+def test_random_numbers_of_own_rows_differ_from_rank_to_rank(design):
+    seeds = [own_seed(shared(design["x"], rank, (30_000, 60_000)), 7) for rank in (0, 1)]
+    assert seeds[0] == 7 == own_seed(design["x"], 7)
+    assert len({*seeds, own_seed(shared(design["x"], 2, (30_000, 30_000, 30_000)), 7)}) == 3
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    assert not torch.equal(*(torch.rand(5, generator=generator) for generator in generators))
 
 
 def test_a_rank_without_rows_adds_nothing(design):

@@ -57,7 +57,11 @@ def test_models_of_groups_take_one_process(answers):
 
 @pytest.mark.parametrize(
     "where, kind, text",
-    [("pass", "DataError", r"row \d+ is bad"), ("reading", "UnknownNameError", "'no_such_column' is neither")],
+    [
+        ("pass", "DataError", r"row \d+ is bad"),
+        ("reading", "UnknownNameError", "'no_such_column' is neither"),
+        ("reading before a sum", "DataError", "rank 1 reads nothing"),
+    ],
 )
 def test_what_one_rank_finds_all_raise(answers, where, kind, text):
     for one in answers:
@@ -80,6 +84,39 @@ def test_ranks_that_do_not_do_the_same_are_told(answers, where, text):
         kind, message = one["errors"][where]
         assert kind == "RankError"
         assert text in message
+
+
+OTHER = {
+    "family": "differ in model: MeanModel(family=Poisson(link=Log())) on rank 0, MeanModel(family=Gaussian(",
+    "link": "family=Poisson(link=Sqrt())",
+    "solver": "differ in solver: IRLS(",
+    "seed": "seed=0",
+    "start": "differ in start: float64 values of shape (4,), checksum",
+    "stop": "max_steps=50",
+    "contrasts": "differ in contrasts: none on rank 0, {'g': SumContrasts",
+    "subset": "differ in subset: bool values of shape (400,), checksum",
+    "missing": "differ in missing: 'drop' on rank 0, 'raise' on rank 1",
+    "covariance": "differ in covariance: HC0(df=None) on rank 0, HC1(",
+    "dispersion": "differ in dispersion: Fixed(phi=1.0) on rank 0, Pearson() on rank 1",
+    "cluster": "differ in cluster: int64 values of shape (400,), checksum",
+    "cluster of another size": "differ in cluster: int64 values of shape (400,), checksum",
+    "model": "link=Logit()",
+    "files of its own": "differ in files: part 0.parquet of ",
+    "order of files": "Every rank names all files, in one order, and reads row groups of its own",
+    "formula of a stream": "differ in formula: count ~ a on rank 0, count ~ b on rank 1",
+    "weights of a stream": "differ in weights: 'w' on rank 0, 'w + 1' on rank 1",
+    "variable of a stream": "differ in the variable shift: 1.0 on rank 0, 2.0 on rank 1",
+    "family of a stream": "differ in model: ",
+}
+
+
+@pytest.mark.parametrize("what", OTHER)
+def test_ranks_that_are_asked_for_something_else_say_what(answers, what):
+    for one in answers:
+        kind, message = one["errors"][f"other {what}"]
+        assert kind == "RankError"
+        assert OTHER[what] in message
+        assert "All ranks of one fit are given the same call and the same data" in message
 
 
 def test_a_rank_that_is_killed_stops_the_other_at_once(answers):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from torchglm.design.block import Block
 from torchglm.design.columns import Columns
+from torchglm.design.fingerprint import fingerprint_of
 from torchglm.design.pages import Pages
 from torchglm.design.parts import Coded
 from torchglm.design.shuffle import Shuffle
@@ -173,9 +175,10 @@ class Design:
         """Of a number of the rows held, that of all rows."""
         return held if self.shares is None else self.ranks.total(held)
 
-    def largest(self, held: float) -> float:
-        """Of the largest of some numbers of the rows held, that of all rows."""
-        return held if self.shares is None else max(self.ranks.gather(held, "looking for the largest"))
+    def largest(self, held: Tensor) -> float:
+        """The largest of some numbers of the rows held, of all rows; -inf where no row has one."""
+        own = float(held.max()) if held.numel() else -math.inf
+        return own if self.shares is None else max(self.ranks.gather(own, "looking for the largest"))
 
     def everywhere(self, found: list[Any]) -> list[Any]:
         """What all ranks found in their passes by `sum`, in the order of the ranks."""
@@ -296,24 +299,9 @@ class Design:
                 if self.pages is not None:
                     self.pages.release()
 
-    def fingerprint(self) -> Tensor:
-        """Sums that change when the columns do: over all rows up to 100,000, beyond over 4,096 spread evenly.
-
-        Nobody else can write to columns that are mapped from a file.
-        """
-        if self.pages is not None:
-            return torch.zeros(0, dtype=torch.float64)
-        step = 1 if self.n <= 100_000 else self.n // 4_096
-        kept = [self.y.T if self.y.dim() > 1 else self.y]
-        kept += [column for column in (*self.offsets, self.weight) if column is not None]
-        for columns in self.columns:
-            if columns.dense.table is not None:  # one call for all of them
-                kept.append(columns.dense.table)
-            else:
-                kept.extend(column for product in columns.dense.products for column in product)
-            kept.extend(column for part in columns.coded for column in (part.codes, *part.values))
-        distinct = {id(column): column[..., ::step] for column in kept}
-        return torch.cat([rows.sum(-1, dtype=torch.float64).reshape(-1) for rows in distinct.values()])
+    def fingerprint(self, sizes: bool = False) -> Tensor:
+        """Sums that change when the columns do, or their sizes: see `fingerprint_of`."""
+        return fingerprint_of(self, sizes)
 
     def _pick(self, rows: Callable[[Tensor], Tensor], together: bool = False) -> Design:
         """The design of some rows of every column; `together` lays the dense columns side by side in a copy."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from torchglm.design.among_ranks import used_by_all
 from torchglm.design.learn import raw_missing
 from torchglm.design.prepare import Prepared, prepare
 from torchglm.design.terms import Parsed
@@ -21,7 +22,8 @@ def extended(prepared: Prepared, parsed: Parsed, caller: Mapping[str, Any]) -> P
     `caller` holds the variables beside the data that the fit's own formula did not use.
     Raises: DataError where a new term has missing values in the rows of the fit; what `prepare` raises.
     """
-    request = replace(prepared.request, subset=prepared.rows, missing="drop")
+    subset = used_by_all(prepared.whole, prepared.rows)
+    request = replace(prepared.request, subset=subset, missing="drop")
     # prepare() holds variables with one value a row against the rows of the table, which `subset` chooses from
     other = prepare(parsed, prepared.source, request, ChainMap(dict(prepared.caller), dict(caller)))
     if other.missing:

@@ -153,7 +153,7 @@ def _assemble(
         (offset,),
         None if weights is None else weights.values,
     )
-    whole = held_by_all(whole, parsed.text)
+    whole = held_by_all(whole, request.described([parsed], caller))
     design, zero = whole, 0
     if weights is not None:
         zero = int((weights.values == 0).sum())

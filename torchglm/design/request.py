@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 
 from torchglm.design.terms import Parsed
 from torchglm.errors import FormulaError, OptionError
+from torchglm.numerics.described import described
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,13 @@ class Request:
     classes: bool = False  # whether the response is labels of classes
     base: Any = None  # the class that comes first
     columns: bool = False  # whether the response may have several columns
+
+    def described(self, formulas: Sequence[Parsed], caller: Mapping[str, Any]) -> dict[str, str]:
+        """What is asked for, by name, as ranks compare it; `caller` holds the variables that are used."""
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        asked = {name: described(value) for name, value in given.items() if value is not None and value is not False}
+        variables = {f"the variable {name}": described(value) for name, value in caller.items()}
+        return {"formula": " | ".join(parsed.text for parsed in formulas), **asked, **variables}
 
 
 def has_rows(value: Any, rows: int) -> bool:

@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from torchglm.design.among_ranks import together_in_shares
 from torchglm.design.block import Block
 from torchglm.design.environment import DataColumns
 from torchglm.design.extras import read_extra
@@ -52,7 +53,9 @@ def added_variable(estimate: Estimate, variable: Any, kind: str) -> pd.DataFrame
     elif kind == "working":
         raise OptionError(f'kind="working" takes a coefficient of the fit: {did_you_mean(str(variable), names)}')
     else:
-        x, y = _of_score(estimate, estimate.objective, estimate.solution.theta, _read(estimate, variable))
+        with together_in_shares(estimate.objective.design, "reading the variable"):
+            values = _read(estimate, variable)
+        x, y = _of_score(estimate, estimate.objective, estimate.solution.theta, values)
     return pd.DataFrame(
         {"x": spread(estimate, x).numpy(), "y": spread(estimate, y).numpy()}, index=estimate.prepared.index
     )
@@ -94,7 +97,7 @@ def _of_score(estimate: Estimate, objective: Objective, theta: Tensor, x: Tensor
     repeats = isinstance(estimate.prepared.weights, Frequency)
     raw = objective.raw(theta)
     if estimate.prepared.schema.has_intercept and objective.layout.columns[0].constant:
-        x = x - x.mean()  # the same after the regression, with more digits
+        x = x - design.total(float(x.sum())) / design.n  # the same after the regression, with more digits
 
     def row_sums(block: Block) -> Sums:
         z = objective.predictors(block, raw)

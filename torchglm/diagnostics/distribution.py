@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from torchglm.design.among_ranks import own_seed
 from torchglm.design.weights import Frequency
 from torchglm.diagnostics.residuals import fitted, rows_of
 from torchglm.errors import OptionError
@@ -43,7 +44,7 @@ def simulate(estimate: Estimate, phi: float, n: int, seed: int) -> pd.DataFrame:
     mu = fitted(estimate).cpu()
     w = row_weights(estimate)
     kept = torch.isfinite(mu) & (w > 0)
-    generator = torch.Generator().manual_seed(check_seed(seed))
+    generator = torch.Generator().manual_seed(own_seed(estimate.prepared.design, check_seed(seed)))
     drawn = np.full((len(mu), n), np.nan)
     for column in range(n):
         drawn[kept.numpy(), column] = estimate.family.sample(mu[kept], phi, generator, w[kept]).numpy()

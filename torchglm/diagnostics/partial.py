@@ -49,12 +49,14 @@ def contributions(estimate: Estimate, groups: Sequence[Sequence[str]]) -> Tensor
         raw.append(columns.expand(theta))
     design = prepared.whole
     if not raw:
-        return torch.empty(design.n, 0, dtype=torch.float64)
+        return torch.empty(len(design.y), 0, dtype=torch.float64)
     side_by_side = torch.stack(raw, dim=1)
     table = design.map(lambda block: block.columns[0].matmul(side_by_side))
     if not prepared.schema.has_intercept:
         return table
     repeats = isinstance(prepared.weights, Frequency) and design.weight is not None
-    w = design.weight if repeats else torch.ones(design.n, dtype=torch.float64, device=table.device)
+    w = design.weight if repeats else table.new_ones(len(table))
     assert w is not None
-    return table - (w @ table) / w.sum()
+    sums = torch.cat([w @ table, w.sum()[None]])
+    sums = sums if design.shares is None else torch.stack(design.everywhere([sums.cpu()])).sum(0).to(sums.device)
+    return table - sums[:-1] / sums[-1]

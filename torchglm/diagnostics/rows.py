@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torchglm.design.among_ranks import of_all
 from torchglm.design.block import Block
 from torchglm.design.weights import Frequency
 from torchglm.families.mean import MeanModel
@@ -18,7 +19,7 @@ from torchglm.inference.estimate import Estimate
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of positive weight as arrays (rows,).
+    """The rows of positive weight, of all ranks, as arrays (rows,).
 
     `w` is the prior weight of one copy of a row, `copies` how many observations the row stands for.
     """
@@ -48,18 +49,18 @@ def used_rows(estimate: Estimate) -> Rows:
         w = torch.ones_like(block.y) if block.weight is None else block.weight
         return torch.stack([block.y, mu, z[:, 0], estimate.family.variance(mu), w], dim=1)
 
-    y, mu, eta, variance, w = objective.design.map(of_block).cpu().unbind(1)
+    y, mu, eta, variance, w = of_all(objective.design, objective.design.map(of_block).cpu()).unbind(1)
     ones = torch.ones_like(w)
     w, copies = (ones, w) if isinstance(estimate.prepared.weights, Frequency) else (w, ones)
     return Rows(*(v.contiguous().numpy() for v in (y, mu, eta, variance, w, copies)))
 
 
 def spread(estimate: Estimate, values: Tensor) -> Tensor:
-    """One value a row of positive weight -> one a row of the data, NaN elsewhere."""
+    """One value a row of positive weight that is held -> one a row of the data, NaN elsewhere."""
     prepared = estimate.prepared
     if prepared.zero_weight:
         assert prepared.whole.weight is not None
-        used = torch.full((prepared.whole.n,), math.nan, dtype=torch.float64)
+        used = torch.full((len(prepared.whole.y),), math.nan, dtype=torch.float64)
         used[(prepared.whole.weight > 0).cpu()] = values.cpu()
         values = used
     return estimate.rows(values.cpu())

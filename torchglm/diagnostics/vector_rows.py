@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torchglm.design.among_ranks import own_seed
 from torchglm.design.block import Block
 from torchglm.diagnostics.distribution import check_sets
 from torchglm.diagnostics.quantile import drawn_between
@@ -114,7 +115,7 @@ def vector_simulate(estimate: VectorEstimate, n: int, seed: int) -> np.ndarray:
     check_sets(n)
     z = each_row(estimate, lambda block, z: z.clone()).cpu()
     kept = torch.isfinite(z).all(1)
-    generator = torch.Generator().manual_seed(check_seed(seed))
+    generator = torch.Generator().manual_seed(own_seed(estimate.prepared.design, check_seed(seed)))
     drawn = np.full((len(z), n), np.nan)
     for column in range(n):
         drawn[kept.numpy(), column] = estimate.model.likelihood.sample(z[kept], generator).numpy()

@@ -47,6 +47,11 @@ class Likelihood(ABC):
         return False
 
     @property
+    def is_convex_everywhere(self) -> bool:
+        """Whether nll is finite and convex at all predictors, so that steps that get shorter lead to its minimum."""
+        return False
+
+    @property
     def is_convex(self) -> bool:
         """Whether the curvature that `expand` gives by default is positive semi-definite everywhere."""
         return False

@@ -48,6 +48,11 @@ class MeanModel(Likelihood):
     def is_convex(self) -> bool:
         return True
 
+    @cached_property
+    def is_convex_everywhere(self) -> bool:
+        sides = torch.tensor([-1.0, 1.0], dtype=torch.float64)  # of zero: eta = 1 / mu has a mean on one of them only
+        return self.is_canonical and bool(self.family.mean_domain.contains(self.family.link.inverse(sides)).all())
+
     def nll(self, y: Tensor, z: Tensor) -> Tensor:
         return self._rows(self.family.kernel, y, z.select(1, 0), Order.VALUE).nll
 

@@ -12,6 +12,7 @@ from torchglm.inference.dispersion import DispersionKind
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.record import Numbers
 from torchglm.inference.totals import Totals
+from torchglm.numerics.described import described
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class Computed(Numbers):
     def settle(self) -> None:
         """Nothing; over several ranks, what a summary shows is computed now: all are here, and one may show it."""
         if self.estimate.objective.design.ranks.world > 1:
+            asked = {"covariance": self.covariance_kind, "dispersion": self.dispersion}
+            facts = {name: described(kind) for name, kind in asked.items()}
+            self.estimate.objective.design.ranks.agree(facts, "computing standard errors")
             _ = self.totals, self.null, self.phi, self.variances
 
     @cached_property

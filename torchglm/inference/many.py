@@ -101,7 +101,7 @@ def group_numbers(objective: Objective, groups: Groups, which: Tensor, n: Tensor
 def search(problems: Problems, start: Tensor, stop: Stop) -> BatchSolution:
     """The optimum of every problem that has one, with steps that get shorter where that is enough to get there."""
     stop = Stop(min(stop.step_in_se, 1e-8), min(stop.max_steps, MOST_STEPS))
-    convex = problems.objective.likelihood.is_canonical
+    convex = problems.objective.likelihood.is_convex_everywhere
     return solve(problems, start, stop, values=not convex, certain=CERTAIN)
 
 
@@ -113,7 +113,7 @@ def model_numbers(models: Models, start: Tensor, n: Tensor, wanted: Wanted) -> M
     factored = factor_many(curvature, free, models.objective.layout.order)
     aliased = factored.aliased
     rank = (~aliased).sum(1).to(torch.float64)
-    phi = dispersion_of(wanted.dispersion, found.point.pearson, n - rank)
+    phi = dispersion_of(wanted.dispersion, lambda: pearson_of(models, found), n - rank)
     if wanted.kind in MEATS:
         bread = factored.inverse()
         meat = models.meat(found.theta, wanted.repeats)
@@ -127,8 +127,13 @@ def model_numbers(models: Models, start: Tensor, n: Tensor, wanted: Wanted) -> M
     return ManyNumbers(theta, variances, phi.cpu(), n.cpu(), rank.cpu(), sure.cpu())
 
 
-def dispersion_of(kind: DispersionKind, pearson: Tensor, df: Tensor) -> Tensor:
+def dispersion_of(kind: DispersionKind, pearson: Callable[[], Tensor], df: Tensor) -> Tensor:
     """(G,) phi: Pearson's X2 / df, NaN with no degrees of freedom left, or a number."""
     if isinstance(kind, Fixed):
         return torch.full_like(df, kind.phi)
-    return torch.where(df > 0, pearson / df, math.nan)
+    return torch.where(df > 0, pearson() / df, math.nan)
+
+
+def pearson_of(models: Models, found: BatchSolution) -> Tensor:
+    """(G,) Pearson's X2: the search has it where the likelihood has a dispersion, else it takes a pass."""
+    return found.point.pearson if models.objective.likelihood.has_dispersion else models.pearson(found.theta)

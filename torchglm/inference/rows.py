@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from torchglm.design.among_ranks import of_all, used_by_all
 from torchglm.design.environment import DataColumns, names_in
 from torchglm.design.extras import Extra, read_extra
 from torchglm.design.learn import apply, complete_rows
@@ -162,7 +163,8 @@ def _value_at(value: Any, row: int) -> Any:
 
 
 def rows_of_fit(record: Record, estimate: Estimate | None) -> EvaluatedRows:
-    """The rows of the fit: frequency and sampling weights count in averages, and rows of zero weight do not.
+    """The rows of the fit, those of all ranks: frequency and sampling weights count in averages, and rows of zero
+    weight do not.
 
     Raises: OptionError for a fit that was loaded without its data.
     """
@@ -170,16 +172,18 @@ def rows_of_fit(record: Record, estimate: Estimate | None) -> EvaluatedRows:
         raise OptionError("This fit was loaded without its data, so it has no rows. Give data=.")
     estimate.refuse_changed_data()
     prepared = estimate.prepared
-    weight, offset = prepared.whole.weight, prepared.whole.offsets[0]
+    whole, offset = prepared.whole, prepared.whole.offsets[0]
+    weight = whole.weight
     if weight is not None:
-        weight = weight.cpu()
+        weight = of_all(whole, weight.cpu())
         if isinstance(prepared.weights, Frequency | Probability):
             trials = prepared.response.trials
-            counted = weight if trials is None else (weight / trials.cpu()).nan_to_num(nan=0.0)
+            counted = weight if trials is None else (weight / of_all(whole, trials.cpu())).nan_to_num(nan=0.0)
         else:
             counted = (weight > 0).to(torch.float64)
         weight = None if bool((counted == 1.0).all()) else counted
-    return EvaluatedRows(record, prepared.source, prepared.rows, None if offset is None else offset.cpu(), weight)
+    offset = None if offset is None else of_all(whole, offset.cpu())
+    return EvaluatedRows(record, prepared.source, used_by_all(whole, prepared.rows), offset, weight)
 
 
 def rows_of_data(record: Record, data: Any, given: Mapping[str, Any], what: str = "data=") -> EvaluatedRows:

@@ -222,7 +222,14 @@ class SizedResponses:
                 whole = factor_many(observed, free, self.joint.layout.order).inverse()
                 variances[more] = batch.user_variances(whole[:, :p, :p])
         left_out = factored.aliased[:, self.poisson.layout.order]
-        phi = dispersion_of(wanted.dispersion, excess, n - rank)
+
+        def pearson() -> Tensor:
+            x2 = batch.pearson(beta)
+            if bool(more.any()):
+                x2[more] = sized.pearson(joint.theta)
+            return x2
+
+        phi = dispersion_of(wanted.dispersion, pearson, n - rank)
         user = batch.to_user(beta).masked_fill(left_out, math.nan)
         sure &= ~factored.doubtful & torch.isfinite(beta).all(1)
         parts = (user, phi[:, None] * variances.masked_fill(left_out, math.nan), phi, n, rank, sure)

@@ -1,7 +1,8 @@
 """Which process this is of how many, and what the processes of one fit tell each other.
 
 Every rank runs the same script. A rank decides from numbers that all ranks have, so that all come to the same
-exchanges in the same order; what one of them alone finds wrong is told to all before it is raised.
+exchanges in the same order; what one of them alone finds wrong is told to all before it is raised. A tensor that is
+summed over the ranks has the same shape on all, or gloo ends the process: what could differ is compared before.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import atexit
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -30,6 +32,12 @@ SWITCH = "TORCHGLM_RANKS"  # "off": each process fits by itself
 ATTEMPT = "TORCHELASTIC_RESTART_COUNT"
 TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 TOLD = "every rank stops with this error."
+SAME_CALL = (
+    "All ranks of one fit are given the same call and the same data, and share the work. For a fit of its own in each "
+    f'process set {SWITCH}="off".'
+)
+SHOWN = 200  # letters of what differs
+_apart: ContextVar[bool] = ContextVar("apart", default=False)  # whether a rank may stop without the others
 
 Value = TypeVar("Value")
 
@@ -66,9 +74,11 @@ class Ranks:
     def all_sum(self, flat: Tensor, doing: str = "adding up their shares of the rows") -> Tensor:
         """`flat` summed over the ranks, in place. One process: `flat` itself.
 
-        Raises: RankError.
+        Raises: RankError; the error of a rank that has failed within `together`.
         """
         if self.world > 1:
+            if _apart.get():  # a rank that has stopped sends an error, which is no tensor
+                self._exchange(doing, None, None)
             with self._reaching(doing):
                 there = flat.to(_carrier(flat.device))
                 distributed.all_reduce(there)
@@ -110,6 +120,28 @@ class Ranks:
         """
         return self._exchange(doing, value, None)
 
+    def agree(self, facts: Mapping[str, str], doing: str = "comparing their calls", advice: str = "") -> None:
+        """Nothing, where all ranks have the same facts, by name; `advice` is for those that differ in the first.
+
+        Raises: RankError, which says what differs.
+        """
+        if not _apart.get() and self._has_one(repr(sorted(facts.items())), doing):
+            return
+        first, *others = self.gather(dict(facts), doing)
+        for rank, other in enumerate(others, 1):
+            for name in {**first, **other}:
+                one, two = first.get(name, "none"), other.get(name, "none")
+                if one != two:
+                    raise RankError(
+                        f"Ranks 0 and {rank} differ in {name}: {one[:SHOWN]} on rank 0, {two[:SHOWN]} on rank {rank}. "
+                        f"{advice if name == next(iter(facts)) else ''}{SAME_CALL}"
+                    )
+
+    def _has_one(self, text: str, doing: str) -> bool:
+        """Whether all ranks send the same text: two checksums are summed, for what is pickled costs thrice as much."""
+        own = [float(zlib.crc32(each.encode())) for each in (text, text[::-1])]
+        return self.all_sum(torch.tensor(own, dtype=torch.float64), doing).tolist() == [self.world * c for c in own]
+
     def total(self, value: float, doing: str = "counting rows") -> float:
         """The sum of a number over the ranks."""
         return sum(self.gather(value, doing))
@@ -118,15 +150,19 @@ class Ranks:
     def together(self, doing: str) -> Iterator[None]:
         """A block after which all ranks go on, or all raise the error of the first rank that has one.
 
-        Inside, ranks may `gather` and `sum`, and each may fail by itself.
+        Inside, each rank may fail by itself, before, between and after what they `gather` and `sum`: a sum there asks
+        first whether all have come so far.
         """
+        before = _apart.set(True)
         try:
             yield
         except Exception as error:
+            _apart.reset(before)
             told = isinstance(error, RankError) or any(TOLD in note for note in getattr(error, "__notes__", ()))
             if not told:
                 self._exchange(doing, None, error)
             raise
+        _apart.reset(before)
         self._exchange(doing, None, None)
 
     def _exchange(self, doing: str, value: Any, failure: Exception | None) -> list[Any]:

@@ -33,7 +33,7 @@ MOST_PAIRED = 100  # columns: beyond, their pairs written out cost more than a p
 class BatchQuadratic:
     """The local quadratics of B problems, of the expected information.
 
-    Shapes: value (B,), gradient (B, p), curvature (B, p, p), pearson (B,): zero where phi is known.
+    Shapes: value (B,), gradient (B, p), curvature (B, p, p), pearson (B,): zero where the likelihood has no dispersion.
     """
 
     value: Tensor
@@ -78,6 +78,10 @@ class Models(Problems, Protocol):
         """(B, p, p) the sum over rows of s s', s = w g x the score; of w g^2 x x' where a weight `repeats` its row."""
         ...
 
+    def pearson(self, thetas: Tensor) -> Tensor:
+        """(B,) Pearson's X2."""
+        ...
+
     def to_user(self, thetas: Tensor) -> Tensor:
         """thetas (B, p), inner order -> the formula's order, on the columns as given."""
         ...
@@ -107,6 +111,11 @@ class Batch:
         p = self.objective.layout.width
         first, second = torch.triu_indices(p, p, device=self.objective.design.device)
         return first, second
+
+    @property
+    def count(self) -> int:
+        """How many problems they are."""
+        return len(self.responses if self.weights is None else self.weights)  # type: ignore[arg-type]
 
     @property
     def rows(self) -> Tensor:
@@ -152,8 +161,8 @@ class Batch:
             gap = eta + (y - mu) / slope - z[:, 0]  # at theta zero: the offset; not finite where mu has no eta
             return {"gradient": -working * gap, "curvature": working}
 
-        count = len(self.responses if self.weights is None else self.weights)  # type: ignore[arg-type]
-        zeros = self.objective.design.y.new_zeros(count, self.objective.layout.width, dtype=torch.float64)
+        shape = (self.count, self.objective.layout.width)
+        zeros = torch.zeros(shape, dtype=torch.float64, device=self.objective.design.device)
         return first_step(self._at(zeros, terms), self.objective.layout.order)
 
     def meat(self, thetas: Tensor, repeats: bool) -> Tensor:
@@ -164,6 +173,16 @@ class Batch:
             return {"gradient": gradient, "curvature": gradient.square() if repeats else gradient.square() * w}
 
         return self._at(thetas, terms).curvature
+
+    def pearson(self, thetas: Tensor) -> Tensor:
+        """See `Models`."""
+
+        def terms(y: Tensor, z: Tensor, w: Tensor) -> dict[str, Tensor]:
+            gradient, curvature = self.objective.likelihood.step(y, z)
+            rows = {"gradient": gradient[:, 0], "curvature": curvature[:, 0, 0]}
+            return rows | {"pearson": pearson_rows(**rows)}
+
+        return self._at(thetas, terms).pearson
 
     def to_user(self, thetas: Tensor) -> Tensor:
         """See `Models`."""
@@ -184,7 +203,7 @@ class Batch:
             variances[:, place] = (along * factored.solve(along)).sum(1)
         return variances
 
-    def shared(self, theta: Tensor, count: int) -> BatchQuadratic:
+    def shared(self, theta: Tensor) -> BatchQuadratic:
         """Every problem at one theta (p,): rows are evaluated once. Only where they share their responses."""
 
         def row_sums(block: Block) -> Sums:
@@ -195,10 +214,8 @@ class Batch:
             terms = self._expand(block.y, eta[:, None], True)
             return self._sums(block, x, {name: t.view(1, block.rows) for name, t in terms.items()})
 
-        found = self._quadratic(self.objective.design, row_sums, count)
-        if len(found.value) == count:
-            return found
-        return BatchQuadratic(*(t.expand(count, *t.shape[1:]) for t in vars(found).values()))
+        found = self._quadratic(self.objective.design, row_sums, self.count)
+        return BatchQuadratic(*(t.expand(self.count, *t.shape[1:]) for t in vars(found).values()))
 
     def _expand(self, y: Tensor, z: Tensor, values: bool) -> dict[str, Tensor]:
         """Gradient and curvature, nll with `values`, squared Pearson residuals where phi is estimated; (rows,) each."""
@@ -250,9 +267,13 @@ class Batch:
         curvature = pairs.new_empty(len(pairs), p, p)
         curvature[:, first, second] = pairs
         curvature[:, second, first] = pairs
-        nothing = pairs.new_zeros(len(pairs))
-        value, pearson = (sums.parts.get(name, nothing) for name in ("value", "pearson"))
+        value, pearson = (sums.parts.get(name, pairs.new_zeros(len(pairs))) for name in ("value", "pearson"))
         return BatchQuadratic(value, sums["gradient"], curvature, pearson)
+
+
+def pearson_rows(gradient: Tensor, curvature: Tensor) -> Tensor:
+    """(rows,) squared Pearson residuals: squared scores over the expected information; zero where there is none."""
+    return torch.where(curvature > 0, gradient.square() / curvature, 0.0)
 
 
 def first_step(found: BatchQuadratic, order: Tensor) -> Tensor:

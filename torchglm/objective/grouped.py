@@ -20,7 +20,7 @@ from torch import Tensor
 from torchglm.design.columns import RowColumns
 from torchglm.families.family import Family
 from torchglm.numerics.triangles import Triangles
-from torchglm.objective.batch import BatchQuadratic, first_step
+from torchglm.objective.batch import BatchQuadratic, first_step, pearson_rows
 from torchglm.objective.objective import Objective
 
 ENTRIES = 1 << 21  # of a padded stretch of groups: 16 MB
@@ -113,6 +113,16 @@ class Grouped:
             return g, squares if self.weight is None or repeats else squares * self.weight[some], {}
 
         return self._sums(terms).curvature
+
+    def pearson(self, thetas: Tensor) -> Tensor:
+        """See `Models`."""
+
+        def terms(some: slice) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+            y, z = self.y[some], self.eta(thetas, some)
+            g, c = (rows.view(y.shape) for rows in self.objective.likelihood.step(y.reshape(-1), z.reshape(-1, 1)))
+            return g, c, {"pearson": pearson_rows(g, c)}
+
+        return self._sums(terms).pearson
 
     def to_user(self, thetas: Tensor) -> Tensor:
         """See `Models`."""

@@ -16,7 +16,7 @@ from torchglm.design.block import Block
 from torchglm.families.negative_binomial_rows import size_value
 from torchglm.families.sized_rows import alone, expected_rows, sized_rows
 from torchglm.numerics.sums import Sums
-from torchglm.objective.batch import ENTRIES, BatchQuadratic
+from torchglm.objective.batch import ENTRIES, BatchQuadratic, pearson_rows
 from torchglm.objective.objective import Objective
 
 CACHED = 1 << 16  # of problems x rows whose terms are formed together
@@ -137,24 +137,37 @@ class Sized:
             thetas, lambda y, eta, size, w: sized_rows(y, eta, size).by_m.square() * (w if repeats else w * w)
         )
 
+    def pearson(self, thetas: Tensor) -> Tensor:
+        """(B,) Pearson's X2."""
+
+        def rows(y: Tensor, eta: Tensor, size: Tensor, w: Tensor) -> Tensor:
+            return pearson_rows(sized_rows(y, eta, size).by_m, expected_rows(eta, size)) * w
+
+        return self._sums(thetas, rows, lambda x: torch.ones_like(x[:, :1]))[:, 0]
+
     def _grams(self, thetas: Tensor, weights: RowWeights) -> Tensor:
         p = thetas.shape[1] - 1
         first, second = self._pairs
-
-        def row_sums(block: Block) -> Sums:
-            x = block.columns[0].model_matrix()
-            pairs = x[:, first] * x[:, second]
-            w = torch.ones_like(block.y) if block.weight is None else block.weight
-            each = [
-                weights(*self._rows(block, x, thetas[some, :p], some), thetas[some, p:], w) @ pairs
-                for some in _slices(len(thetas), block.rows)
-            ]
-            return Sums({"pairs": torch.cat(each)})
-
-        pairs = self._sum(row_sums, len(thetas))["pairs"]
+        pairs = self._sums(thetas, weights, lambda x: x[:, first] * x[:, second])
         out = thetas.new_empty(len(thetas), p, p)
         out[:, first, second] = out[:, second, first] = pairs
         return out
+
+    def _sums(self, thetas: Tensor, weights: RowWeights, beside: Callable[[Tensor], Tensor]) -> Tensor:
+        """(B, k) the sums over rows of `weights` times what is `beside` (rows, k) the rows of the model matrix."""
+        p = thetas.shape[1] - 1
+
+        def row_sums(block: Block) -> Sums:
+            x = block.columns[0].model_matrix()
+            columns = beside(x)
+            w = torch.ones_like(block.y) if block.weight is None else block.weight
+            each = [
+                weights(*self._rows(block, x, thetas[some, :p], some), thetas[some, p:], w) @ columns
+                for some in _slices(len(thetas), block.rows)
+            ]
+            return Sums({"sums": torch.cat(each)})
+
+        return self._sum(row_sums, len(thetas))["sums"]
 
     def _rows(self, block: Block, x: Tensor, betas: Tensor, some: slice) -> tuple[Tensor, Tensor]:
         """y and eta (B, rows) of some problems."""

@@ -24,7 +24,8 @@ MOST_KEPT = 0.6  # of the problems: fewer left, and the batch is copied without 
 class BatchSolution:
     """Where B problems ended. Shapes: theta (B, p), inner order; converged (B,); aliased (B, p).
 
-    `point` holds value and gradient at `theta`, and the curvature from before the last step.
+    `point` holds value and gradient at `theta`, and the curvature from before the last step. What is converged has a
+    finite value, if values were computed, and the same columns aliased at every step.
     """
 
     theta: Tensor
@@ -47,6 +48,7 @@ class _Progress:
     aliased: Tensor
     share: Tensor
     converged: Tensor
+    changed: Tensor  # whether other columns were aliased at a step before: then it was overflow that hid them
 
     def write(self, other: _Progress, places: Tensor) -> None:
         """Nothing: these are the numbers of the problems at `places` now."""
@@ -79,10 +81,11 @@ def solve(
     step, aliased, length = _next(batch, point, free)
     value, gradient, curvature, pearson = (part.clone() for part in vars(point).values())
     share, ended = torch.ones_like(length), length <= stop.step_in_se
-    now = _Progress(start.clone(), value, gradient, curvature, pearson, step, length, aliased, share, ended)
+    changed = torch.zeros_like(ended)
+    now = _Progress(start.clone(), value, gradient, curvature, pearson, step, length, aliased, share, ended, changed)
     held, everyone = torch.arange(count, device=start.device), now
     for _ in range(stop.max_steps):
-        active = ~now.converged & (now.share > SHORTEST)
+        active = ~now.converged & (now.share > SHORTEST) & torch.isfinite(now.length)
         left = int(active.sum())
         if not left:
             break
@@ -100,7 +103,7 @@ def solve(
     now.value += 0.5 * (now.gradient * last).sum(1)
     now.gradient += torch.linalg.vecdot(now.curvature, last[:, None, :])
     quadratic = BatchQuadratic(now.value, now.gradient, now.curvature, now.pearson)
-    return BatchSolution(now.theta, quadratic, now.converged, now.aliased)
+    return BatchSolution(now.theta, quadratic, now.converged & ~now.changed & torch.isfinite(now.value), now.aliased)
 
 
 def _advance(
@@ -112,7 +115,8 @@ def _advance(
     step, aliased, length = _next(batch, found, free)
     slack = SLACK * now.value.abs().clamp(min=1.0)
     falls = found.value <= now.value + slack if values else length <= now.length
-    good = active & falls  # False for NaN
+    good = active & falls & torch.isfinite(length)
+    now.changed |= good & (aliased != now.aliased).any(1)
     ended = _ends(batch, length, length / now.length, stop, certain)
     new = {"theta": tried, **vars(found), "step": step, "length": length, "aliased": aliased, "converged": ended}
     if bool(good.all()):
@@ -127,12 +131,16 @@ def _advance(
 
 
 def _next(batch: Problems, point: BatchQuadratic, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The next step (B, p), which coefficients are aliased (B, p), and the step's length in standard errors (B,)."""
+    """The next step (B, p), which coefficients are aliased (B, p), and the step's length in standard errors (B,).
+
+    It is infinite where the sums are not finite: then no step is known.
+    """
     factored = factor_many(point.curvature, free, batch.objective.layout.order)
     step, left_out = factored.solve(-point.gradient), factored.aliased
     phi = dispersions(batch, point.pearson, left_out)
     length = ((-(point.gradient * step).sum(1)).clamp(min=0.0) / phi).sqrt()
-    return step, left_out & free, length
+    sums = point.gradient.sum(1) + point.curvature.diagonal(dim1=1, dim2=2).sum(1) + point.pearson
+    return step, left_out & free, torch.where(torch.isfinite(sums), length, torch.inf)
 
 
 def _ends(batch: Problems, length: Tensor, ratio: Tensor, stop: Stop, certain: float) -> Tensor:

@@ -78,7 +78,7 @@ class SGD(Solver, name="sgd"):
     schedule: Schedule | None = None
     schedule_every: str = "epoch"
     metrics: str | RowMetric | Sequence[str | RowMetric] = ()
-    callbacks: Callback | Sequence[Callback] = ()
+    callbacks: Callback | Sequence[Callback] = field(default=(), compare=False)  # what they show may be one rank's
     polish: bool = True
 
     def __post_init__(self) -> None:

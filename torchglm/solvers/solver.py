@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from torchglm.families.likelihood import Information
+from torchglm.numerics.described import described
 from torchglm.numerics.linalg import Factored
 from torchglm.numerics.registry import Registry
 from torchglm.objective.objective import Objective, Quadratic, Slope
@@ -150,6 +151,7 @@ def run(solver: Solver, objective: Objective, start: Start, stop: Stop, watch: A
     point, whose Newton step, if still long, starts the search again as a polishing step. `watch(trace, theta)` is
     called after every step.
     """
+    _agree(objective, solver, start, stop)
     began, name = time.perf_counter(), solver.name
     state = solver.init(objective, start)
     trace: list[dict[str, float]] = []
@@ -181,6 +183,16 @@ def run(solver: Solver, objective: Objective, start: Start, stop: Stop, watch: A
             solver = _polishing(solver, polish)
         state = solver.step(objective, state)
     raise AssertionError("unreachable: the last round always certifies")
+
+
+def _agree(objective: Objective, solver: Solver, start: Start, stop: Stop) -> None:
+    """Nothing, where all ranks search for the same, in the same way.
+
+    Raises: RankError.
+    """
+    if objective.design.ranks.world > 1:
+        asked = {"model": objective.likelihood, "solver": solver, "start": start.given, "stop": stop}
+        objective.design.ranks.agree({name: described(value) for name, value in asked.items()})
 
 
 def _polishing(solver: Solver, polish: Solver) -> Solver:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,6 +62,13 @@ class ParquetStream(Stream):
     def text(self) -> frozenset[str]:
         """The columns of text."""
         return frozenset(field.name for field in self.schema if is_text(field.type))
+
+    @property
+    def identity(self) -> str:
+        """Name, size and a checksum of the footer of each file, which says what its row groups hold."""
+        sizes = (size for size, _ in self.stamps)
+        each = zip(self.paths, sizes, strict=True)
+        return "; ".join(f"{path.name} of {size} bytes, {footer(path):08x}" for path, size in each)
 
     def share(self, ranks: Ranks) -> ParquetStream:
         """Row groups side by side, as many rows for each process as whole row groups allow.
@@ -155,6 +164,15 @@ def stamp(path: Path) -> tuple[int, int]:
     """Size and time of the last change."""
     facts = path.stat()
     return facts.st_size, facts.st_mtime_ns
+
+
+def footer(path: Path) -> int:
+    """A checksum of the end of a file, where Parquet says what its row groups hold and where."""
+    with path.open("rb") as file:
+        file.seek(-8, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(-8 - length, os.SEEK_END)
+        return zlib.crc32(file.read(length))
 
 
 def damaged(path: Path, error: Exception) -> DataError:

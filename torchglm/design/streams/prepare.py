@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from torchglm.design.among_ranks import held_in_shares
+from torchglm.design.among_ranks import held_in_shares, read_by_all
 from torchglm.design.design import Design
 from torchglm.design.environment import caller_values
 from torchglm.design.extras import Extra, read_extras
@@ -49,6 +49,7 @@ def prepare_stream(
     with ranks.together("reading the data"):
         plan = Plan(tuple(formulas), source, source.stream.share(ranks), request, caller, extras, ranks)
         plan = replace(plan, caller=caller_values([*plan.factors, *plan.beside], source, caller))
+        read_by_all(ranks, source.stream.identity, request.described(formulas, plan.caller))
         kept: np.ndarray | None = None
         while True:
             known = learn_stream(plan, kept)

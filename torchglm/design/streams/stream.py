@@ -49,6 +49,11 @@ class Stream(ABC):
         Text in the columns `plain` may come as categories, the form in which it is small.
         """
 
+    @property
+    def identity(self) -> str:
+        """What it is read from, the same in every process that reads it."""
+        return self.label
+
     def share(self, ranks: Ranks) -> Stream:
         """The part of the rows that this process reads.
 

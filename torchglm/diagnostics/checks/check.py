@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from torchglm.design.among_ranks import of_own
 from torchglm.design.weights import Probability
 from torchglm.diagnostics.influence import Influence
 from torchglm.diagnostics.rows import Rows, spread, used_rows
@@ -92,7 +93,13 @@ class Subject:
     @cached_property
     def copies(self) -> np.ndarray:
         """(rows of the data,) how many observations each row stands for; NaN in dropped rows."""
-        return spread(self.estimate, torch.from_numpy(self.rows.copies)).numpy()
+        own = of_own(self.estimate.objective.design, torch.from_numpy(self.rows.copies))
+        return self.everywhere(pd.Series(spread(self.estimate, own).numpy())).to_numpy()
+
+    def everywhere(self, measure: pd.Series) -> pd.Series:
+        """One value a row of the data, NaN in rows of other ranks -> those of all ranks, which ask for it together."""
+        found = self.estimate.objective.design.everywhere([measure.to_numpy()])
+        return measure if len(found) == 1 else pd.Series(np.fmax.reduce(found), measure.index, name=measure.name)
 
     @property
     def is_sampled(self) -> bool:

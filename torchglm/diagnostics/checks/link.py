@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from torchglm.design.among_ranks import of_own
 from torchglm.design.columns import Columns
 from torchglm.design.parts import Dense
 from torchglm.diagnostics.checks.check import LEVEL, Check, Finding, Subject, p_text
@@ -77,7 +78,7 @@ def _fit(subject: Subject, eta: Tensor, center: float, scale: float) -> tuple[Ob
     """The fit of y ~ 1 + eta + eta^2, begun at the fit that is checked."""
     estimate = subject.estimate
     design = estimate.objective.design
-    eta = eta.to(design.device)
+    eta = of_own(design, eta).to(design.device)
     dense = Dense(((eta,), (eta.square(),)), eta.new_zeros(2))
     columns = Columns(True, dense, (), torch.arange(3, device=eta.device))
     small = replace(design, columns=(columns,), offsets=(None,))

@@ -10,7 +10,6 @@ import pandas as pd
 
 from torchglm.design.numbers import row_label
 from torchglm.diagnostics.checks.check import LEVEL, Check, Finding, Subject, p_text
-from torchglm.diagnostics.influence import Influence
 
 SHOWN = 10  # rows
 
@@ -27,7 +26,7 @@ class Outliers(Check, name="outliers"):
         from scipy import special
 
         estimate = subject.estimate
-        values = subject.influence.rstudent
+        values = subject.everywhere(subject.influence.rstudent)
         if not bool(values.notna().any()):
             return "no row has a studentized residual"
         size, known = values.abs().to_numpy(), values.notna().to_numpy()
@@ -62,12 +61,13 @@ class InfluentialRows(Check, name="influence"):
 
     def run(self, subject: Subject) -> Finding | str:
         influence = subject.influence
-        distance, line = influence.cooks_distance, influence.half_way
+        distance, line = subject.everywhere(influence.cooks_distance), influence.half_way
         if not bool(distance.notna().any()) or math.isnan(line):
             return "no row has a Cook's distance"
         values = distance.to_numpy()
         top = np.argsort(-np.nan_to_num(values, nan=-1.0), kind="stable")[:SHOWN]
-        details = _beside(influence, top)
+        beside = (subject.everywhere(measure) for measure in (influence.leverage, influence.rstudent))
+        details = pd.concat([measure.iloc[top] for measure in (distance, *beside)], axis=1)
         largest, many = float(values[top[0]]), int(subject.copies[values > line].sum())
         verdict = f"{many} influential row{'s' if many > 1 else ''}" if many else "no row decides"
         return Finding(
@@ -81,8 +81,3 @@ class InfluentialRows(Check, name="influence"):
             "coefficients move.",
             details,
         )
-
-
-def _beside(influence: Influence, top: np.ndarray) -> pd.DataFrame:
-    columns = [influence.cooks_distance, influence.leverage, influence.rstudent]
-    return pd.concat([column.iloc[top] for column in columns], axis=1)

@@ -17,6 +17,7 @@ from torchglm.design.keys import read_key
 from torchglm.design.numbers import row_label
 from torchglm.errors import DataError
 from torchglm.inference.estimate import Estimate
+from torchglm.numerics.described import described
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ def read_values(estimate: Estimate, role: str, given: Any) -> tuple[str, pd.Seri
     label, values = read_key(role, given, prepared.source, prepared.caller)
     rows = prepared.used_of(np.arange(len(values)))
     used = values.iloc[rows]
+    ranks = prepared.design.ranks
+    if ranks.world > 1:
+        ranks.agree({role: described(used if prepared.design.shares is None else given)})
     missing = used.isna().to_numpy()
     if missing.any():
         row = row_label(prepared.index, int(rows[missing.argmax()]))

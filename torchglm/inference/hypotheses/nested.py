@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from torchglm.design.among_ranks import together_in_shares
 from torchglm.design.block import Block
 from torchglm.design.learn import raw_missing
 from torchglm.errors import OptionError
@@ -44,8 +45,9 @@ def likelihood_ratio(fits: Sequence[Labelled], test: object) -> Tabled:
     Raises: OptionError for fits that cannot be compared; UnknownNameError.
     """
     first = fits[0]
-    for other in fits[1:]:
-        refuse_different(first, other)
+    with together_in_shares(first.estimate.objective.design, "comparing the rows of the fits"):
+        for other in fits[1:]:
+            refuse_different(first, other)
     largest = max(fits, key=lambda fit: fit.record.facts.rank)
     chosen = resolve_test(largest.record, test, ("F", "Chisq", "Rao"))
     rows = [_row(first)]
@@ -164,7 +166,8 @@ def _probes(small: Estimate, large: Estimate) -> list[Tensor]:
     probes = [linear_predictor(bare, mix) for mix in mixes]
     offsets = [e.objective.design.offsets[0] for e in (small, large)]
     first, second = (torch.zeros(len(probes[0]), dtype=torch.float64) if o is None else o.cpu() for o in offsets)
-    return probes if torch.equal(first, second) else [*probes, first - second]
+    differs = small.objective.design.total(float(not torch.equal(first, second)))
+    return [*probes, first - second] if differs else probes
 
 
 def in_span(objective: Objective, vectors: Sequence[Tensor]) -> bool:
@@ -188,6 +191,7 @@ def in_span(objective: Objective, vectors: Sequence[Tensor]) -> bool:
         rest = vector.to(bare.design.device)
         for _ in range(2):
             rest = rest - projection(rest)
-        if float(rest.norm()) > IN_SPAN * float(vector.norm()):
+        left, whole = (bare.design.total(float(v.square().sum())) for v in (rest, vector))
+        if left > IN_SPAN**2 * whole:
             return False
     return True

@@ -23,16 +23,14 @@ from torchglm.inference.covariance.groups import RowGroups
 from torchglm.inference.covariance.scores import group_scores, written_out
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.intervals.refitted import refits, responded
+from torchglm.inference.resampling.refits import ENTRIES, at_a_time, refit
 from torchglm.inference.vector import VectorEstimate
 from torchglm.numerics.seeds import check_seed
 from torchglm.objective.batch import Batch
-from torchglm.solvers.batch import BatchSolution, solve
 from torchglm.solvers.solver import Stop
 
 KINDS = ("rows", "clusters", "parametric", "wild")
-ENTRIES = 1 << 22  # of replicates x rows held at once: 32 MB of weights
 ENOUGH = 1e-6  # standard errors: what a replicate's last step may leave, far below what resampling does
-CURVATURES = 1 << 23  # entries of their curvatures
 Watch = Callable[[int], None]  # told how many replicates were done
 
 
@@ -113,7 +111,7 @@ def _fitted(
     """The replicates of a GLM, fitted as batches."""
     solutions = []
     for batch in _batches(estimate, phi, replicates, kind, rng, clusters):
-        solutions.append(_fits(estimate, batch, kind))
+        solutions.append(refit(estimate, batch, max(ENOUGH, estimate.stop.step_in_se)))
         watch(len(solutions[-1].theta))
     return _Found(
         torch.cat([one.theta for one in solutions]),
@@ -138,7 +136,7 @@ def _refitted(
     else:
         fits = (
             fit
-            for counts in _row_counts(estimate, replicates, kind, rng, clusters)
+            for counts in _row_counts(estimate, _sizes(replicates, at_a_time(estimate)), kind, rng, clusters)
             for fit in refits(estimate, counts, stop)
         )
     done = []
@@ -153,12 +151,10 @@ def _refitted(
 
 
 def _row_counts(
-    estimate: Estimate, replicates: int, kind: str, rng: np.random.Generator, clusters: RowGroups | None
+    estimate: Estimate, sizes: list[int], kind: str, rng: np.random.Generator, clusters: RowGroups | None
 ) -> Iterator[Tensor]:
-    """(some replicates, rows) what each row's weight is multiplied by."""
-    size = max(1, ENTRIES // max(estimate.objective.design.n, 1))
-    for start in range(0, replicates, size):
-        count = min(size, replicates - start)
+    """(replicates, rows) what each row's weight is multiplied by, `sizes` replicates at a time."""
+    for count in sizes:
         if kind == "rows":
             yield _row_weights(estimate, count, rng)
         else:
@@ -176,19 +172,15 @@ def _batches(
     clusters: RowGroups | None,
 ) -> Iterator[Batch]:
     """The replicates as problems, as many at a time as memory allows."""
-    objective = estimate.objective
-    n, p = objective.design.n, objective.layout.width
-    size = max(1, min(ENTRIES // max(n, 1), CURVATURES // max(p * p, 1)))
-    for start in range(0, replicates, size):
-        count = min(size, replicates - start)
-        if kind == "parametric":
-            yield Batch(objective, responses=_responses(estimate, phi, count, rng))
-        elif kind == "clusters":
-            assert clusters is not None
-            drawn = counts(rng, np.ones(clusters.count), count)
-            yield Batch(objective, drawn[:, clusters.codes.cpu()].to(objective.design.device))
-        else:
-            yield Batch(objective, _row_weights(estimate, count, rng))
+    sizes = _sizes(replicates, at_a_time(estimate))
+    if kind == "parametric":
+        return (Batch(estimate.objective, responses=_responses(estimate, phi, count, rng)) for count in sizes)
+    return (Batch(estimate.objective, counts) for counts in _row_counts(estimate, sizes, kind, rng, clusters))
+
+
+def _sizes(count: int, size: int) -> list[int]:
+    """`count` divided into parts of `size`, and what is left."""
+    return [min(size, count - start) for start in range(0, count, size)]
 
 
 def counts(rng: np.random.Generator, sizes: np.ndarray, count: int) -> Tensor:
@@ -230,18 +222,6 @@ def _responses(estimate: Estimate, phi: float, count: int, rng: np.random.Genera
 def _refuse_repeated(estimate: Estimate) -> None:
     if isinstance(estimate.prepared.weights, Frequency):
         raise OptionError('kind="parametric" draws one response a row: write rows of freq_weights= out first.')
-
-
-def _fits(estimate: Estimate, batch: Batch, kind: str) -> BatchSolution:
-    theta = torch.where(estimate.curvature.aliased, 0.0, estimate.solution.theta)
-    count = len(batch.responses if batch.weights is None else batch.weights)  # type: ignore[arg-type]
-    first = None if kind == "parametric" else batch.shared(theta, count)
-    start, stop = theta.expand(count, -1), Stop(max(ENOUGH, estimate.stop.step_in_se), 100)
-    if estimate.objective.likelihood.is_canonical:  # convex: steps that get shorter lead to the optimum
-        found = solve(batch, start, stop, first=first, values=False)
-        if bool(found.converged.all()):
-            return found
-    return solve(batch, start, stop, first=first)
 
 
 def _wild(estimate: Estimate, replicates: int, rng: np.random.Generator, clusters: RowGroups | None) -> Tensor:

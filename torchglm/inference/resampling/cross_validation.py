@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from torchglm.families.mean import MeanModel
 from torchglm.inference.covariance.groups import grouped, read_values
 from torchglm.inference.dispersion import Fixed, Pearson, resolve_dispersion
 from torchglm.inference.estimate import Estimate
-from torchglm.inference.many import dispersion_of
-from torchglm.inference.resampling.refits import refit, refittable, together
+from torchglm.inference.many import dispersion_of, pearson_of
+from torchglm.inference.resampling.refits import at_a_time, refit, refittable
 from torchglm.numerics.seeds import check_seed
+from torchglm.objective.batch import Batch
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,17 @@ def cross_validate(estimate: Estimate | None, folds: Any, groups: Any, seed: int
     count, n = len(labels), estimate.objective.design.n
     thetas, phis, notes = [], [], []
     kind = resolve_dispersion(given, estimate.family)
-    for first in range(0, count, size := together(estimate)):
+    for first in range(0, count, size := at_a_time(estimate)):
         some = torch.arange(first, min(first + size, count), device=codes.device)
         kept = (codes != some[:, None]).to(torch.float64)
-        found = refit(estimate, kept, None, estimate.objective)
+        batch = Batch(estimate.objective, kept)
+        found = refit(estimate, batch)
         new = (found.aliased & ~estimate.curvature.aliased).any(1)
         rank = (~found.aliased).sum(1)
-        phi = (
-            dispersion_of(kind, found.point.pearson, kept.sum(1) - rank) if isinstance(kind, Fixed | Pearson) else None
-        )
-        phis.append(torch.full_like(found.point.value, math.nan) if phi is None else phi)
+        if isinstance(kind, Fixed | Pearson):
+            phis.append(dispersion_of(kind, partial(pearson_of, batch, found), kept.sum(1) - rank))
+        else:
+            phis.append(torch.full_like(found.point.value, math.nan))
         thetas.append(torch.where((new | ~found.converged)[:, None], math.nan, found.theta))
         notes += [
             "a column is only known from this fold" if lost else "" if done else "not converged"

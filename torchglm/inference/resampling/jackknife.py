@@ -15,7 +15,8 @@ from torchglm.inference.covariance.groups import grouped, read_values
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.intervals.bootstrap import Watch
 from torchglm.inference.record import Record
-from torchglm.inference.resampling.refits import refit, refittable, together
+from torchglm.inference.resampling.refits import at_a_time, refit, refittable
+from torchglm.objective.batch import Batch
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,10 @@ def jackknife(record: Record, estimate: Estimate | None, cluster: Any, watch: Wa
         count, codes, unit = groups.count, groups.codes, "clusters"
         copies, index = torch.ones(count, dtype=torch.float64, device=device), pd.Index(_labels(values, codes, count))
     thetas, failed = [], 0
-    for first in range(0, count, size := together(estimate)):
+    for first in range(0, count, size := at_a_time(estimate)):
         some = torch.arange(first, min(first + size, count), device=device)
         left = torch.where(codes == some[:, None], 1.0 - 1.0 / copies[some, None], 1.0)
-        found = refit(estimate, left, None, estimate.objective)
+        found = refit(estimate, Batch(estimate.objective, left))
         failed += int((~found.converged).sum())
         lost = found.aliased | ~found.converged[:, None]
         thetas.append(found.theta.masked_fill(lost, torch.nan))

@@ -16,9 +16,9 @@ from torchglm.inference.covariance.groups import grouped, read_values
 from torchglm.inference.dispersion import Fixed, Pearson, resolve_dispersion
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.intervals.bootstrap import Watch
-from torchglm.inference.many import CERTAIN, dispersion_of
+from torchglm.inference.many import CERTAIN, dispersion_of, pearson_of
 from torchglm.inference.record import Record
-from torchglm.inference.resampling.refits import refit, refittable, together
+from torchglm.inference.resampling.refits import at_a_time, refit, refittable
 from torchglm.inference.wald import statistics
 from torchglm.numerics.seeds import check_seed
 from torchglm.numerics.triangles import factor_many
@@ -86,7 +86,7 @@ def permutation_test(
     kind = resolve_dispersion(given, estimate.family)
     observed, _ = _statistics(estimate, y[None, :], None if design.weight is None else design.weight[None, :], kind)
     rows, failed = [], 0
-    for first in range(0, permutations, size := together(estimate)):
+    for first in range(0, permutations, size := at_a_time(estimate)):
         order = np.stack([_shuffled(rng, design.n, codes) for _ in range(min(size, permutations - first))])
         dealt = torch.from_numpy(order).to(y.device)
         z, lost = _statistics(estimate, y[dealt], None if design.weight is None else design.weight[dealt], kind)
@@ -126,10 +126,10 @@ def _statistics(estimate: Estimate, y: Tensor, weights: Tensor | None, kind: Any
     if weights is not None:
         objective = objective.on(replace(objective.design, weight=None))
     batch = Batch(objective, weights, y)
-    found = refit(estimate, weights, y, objective, CERTAIN)
+    found = refit(estimate, batch, certain=CERTAIN)
     factored = factor_many(found.point.curvature, torch.ones_like(found.aliased), objective.layout.order)
     df = objective.design.n - (~factored.aliased).sum(1).to(torch.float64)
-    phi = dispersion_of(kind, found.point.pearson, df)
+    phi = dispersion_of(kind, lambda: pearson_of(batch, found), df)
     errors = (phi[:, None] * batch.inverse_variances(factored)).sqrt()
     lost = factored.aliased[:, objective.layout.order] | ~found.converged[:, None]
     theta = batch.to_user(found.theta).masked_fill(lost, torch.nan)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
 
 from torchglm.errors import OptionError
 from torchglm.inference.estimate import Estimate, with_data
 from torchglm.objective.batch import Batch
-from torchglm.objective.objective import Objective
 from torchglm.solvers.batch import BatchSolution, solve
 from torchglm.solvers.solver import Stop
 
@@ -18,30 +16,21 @@ ENTRIES = 1 << 22  # of refits x rows held at once: 32 MB
 CURVATURES = 1 << 23  # entries of their curvatures
 
 
-def together(estimate: Estimate) -> int:
+def at_a_time(estimate: Estimate) -> int:
     """How many refits are held at a time."""
     n, p = estimate.objective.design.n, estimate.layout.width
     return max(1, min(ENTRIES // max(n, 1), CURVATURES // max(p * p, 1)))
 
 
-def refit(
-    estimate: Estimate,
-    weights: Tensor | None,
-    responses: Tensor | None,
-    objective: Objective,
-    certain: float = math.inf,
-) -> BatchSolution:
-    """The optima of a batch: `weights` (B, n) multiply the rows' own, `responses` (B, n) replace theirs.
+def refit(estimate: Estimate, batch: Batch, enough: float = 1e-8, certain: float = math.inf) -> BatchSolution:
+    """The optima of problems over the rows of a fit.
 
-    `certain` bounds the last step, in standard errors: what curvatures are off by.
+    `enough`: standard errors that the last step may leave; `certain` bounds its length: what curvatures are off by.
     """
-    batch = Batch(objective, weights, responses)
     theta = torch.where(estimate.curvature.aliased, 0.0, estimate.solution.theta)
-    given = weights if weights is not None else responses
-    assert given is not None
-    first = batch.shared(theta, len(given)) if responses is None else None
-    start, stop = theta.expand(len(given), -1), Stop(min(estimate.stop.step_in_se, 1e-8), 100)
-    if objective.likelihood.is_canonical:  # convex: steps that get shorter lead to the optimum
+    first = batch.shared(theta) if batch.responses is None else None
+    start, stop = theta.expand(batch.count, -1), Stop(enough, 100)
+    if batch.objective.likelihood.is_convex_everywhere:
         found = solve(batch, start, stop, first=first, values=False, certain=certain)
         if bool(found.converged.all()):
             return found
