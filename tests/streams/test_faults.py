@@ -14,7 +14,7 @@ import torchglm
 from torchglm import glm, stream
 from torchglm.design.streams import spool
 from torchglm.design.streams.stream import Stream
-from torchglm.errors import DataError, FormulaError, LevelError, OptionError, UnknownNameError, WeightError
+from torchglm.errors import DataError, LevelError, OptionError, UnknownNameError, WeightError
 
 pq = pytest.importorskip("pyarrow.parquet")
 
@@ -193,27 +193,6 @@ def test_an_error_of_the_readers_thread_is_raised(tmp_path):
     frames = [part(), part().drop(columns="x")]
     with pytest.raises(DataError, match="Frame 1 has no column 'x'"):
         glm("y ~ x + g", lambda: frames, "poisson")
-
-
-@pytest.mark.parametrize(
-    "formula", ["y ~ I(x - x.mean())", "y ~ lag(x)", "y ~ np.cumsum(x)", "y ~ I(x / x.max())", "y ~ x.rank()"]
-)
-def test_code_that_looks_at_other_rows_is_refused(tmp_path, formula):
-    with pytest.raises(FormulaError, match="looks at more than its own row"):
-        fitted(write(tmp_path, part()), formula)
-
-
-def test_a_transform_that_does_not_fit_in_memory(tmp_path):
-    write(tmp_path, part(rows=60_000))
-    with pytest.raises(DataError, match=r"learns from all 60,000 rows at once.*memory_limit= allows 0.001 GB"):
-        fitted(tmp_path, "y ~ scale(x)")
-
-
-def test_a_transform_whose_code_says_all_needs_no_memory(tmp_path):
-    frame = part(rows=60_000)
-    write(tmp_path, frame)
-    formula = "y ~ bs(x, knots=[-1, 0, 1], lower_bound=-6, upper_bound=6)"
-    assert np.allclose(fitted(tmp_path, formula).params, glm(formula, frame, "poisson").params, rtol=1e-12)
 
 
 def test_one_level_is_refused(tmp_path):

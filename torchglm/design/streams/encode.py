@@ -12,7 +12,7 @@ from torch import Tensor
 
 from torchglm.design.categorical import Marked, codes_of
 from torchglm.design.columns import Columns
-from torchglm.design.environment import DataColumns, evaluate
+from torchglm.design.environment import DataColumns
 from torchglm.design.extras import refuse_bad_weights
 from torchglm.design.keys import read_key
 from torchglm.design.learn import apply, raw_missing
@@ -24,6 +24,7 @@ from torchglm.design.response import read_columns, read_response
 from torchglm.design.schema import Categorical, Values
 from torchglm.design.sources import Source
 from torchglm.design.streams.learn import Known
+from torchglm.design.streams.own_rows import OwnRows
 from torchglm.design.streams.packed import Tensors, make_room, no_rows, read_back, written
 from torchglm.design.streams.plan import Plan
 from torchglm.design.streams.spool import Spool
@@ -48,7 +49,7 @@ class Encoded:
     tensors: Tensors  # as they lie in the cache
 
 
-def encode(plan: Plan, known: Known, kept: np.ndarray | None, rows: int) -> Encoded:
+def encode(plan: Plan, known: Known, kept: np.ndarray | None, rows: int, own: OwnRows) -> Encoded:
     """The columns of all pieces; `rows` is how many rows there are in all, on all processes.
 
     Raises: what reading and evaluating a piece raises; DataError where the disk is full.
@@ -60,7 +61,7 @@ def encode(plan: Plan, known: Known, kept: np.ndarray | None, rows: int) -> Enco
         Count("reading", plan.stream.rows, unit=" rows") as progress,
     ):
         for piece in plan.stream.pieces(plan.names((*plan.factors, *plan.beside)), plan.plain):
-            read = _read(plan, known, piece, kept, tally)
+            read = _read(plan, known, piece, kept, tally, own)
             if read is not None:
                 columns = tuple(
                     schema.columns(values, len(read.y), among=rows)
@@ -72,6 +73,7 @@ def encode(plan: Plan, known: Known, kept: np.ndarray | None, rows: int) -> Enco
                     make_room(spool, tensors)
                 spool.write(tensors, len(read.y))
             progress(piece.rows)
+        own.finish()
         tensors, pages = spool.finish()
     if templates is None:
         templates = tuple(schema.columns(no_rows(schema), 0, among=rows) for schema in known.schemas)
@@ -109,13 +111,13 @@ class Piece:
         return out
 
 
-def _read(plan: Plan, known: Known, piece: Source, kept: np.ndarray | None, tally: Tally) -> Piece | None:
+def _read(plan: Plan, known: Known, piece: Source, kept: np.ndarray | None, tally: Tally, own: OwnRows) -> Piece | None:
     """The rows of a piece that are used and have a positive weight; None where there is none."""
     caller = plan.values(piece)
-    rows = plan.subset(piece, caller)
+    rows = plan.subset(piece, caller, own.evaluate)
     tally.asked += piece.rows if rows is None else int(rows.sum())
     rows = np.ones(piece.rows, dtype=bool) if rows is None else rows
-    rows &= _complete(plan, piece, rows, caller, tally)
+    rows &= _complete(plan, piece, rows, caller, tally, own)
     if kept is not None:
         rows = rows & plan.cut(kept, piece)
     if not rows.any():
@@ -123,11 +125,15 @@ def _read(plan: Plan, known: Known, piece: Source, kept: np.ndarray | None, tall
         return None
     chosen = None if rows.all() else rows
     data, index = DataColumns(piece, chosen), piece.index if chosen is None else piece.index[chosen]
-    values, lost = zip(*(apply(replace(schema, caller=caller), piece, chosen) for schema in known.schemas), strict=True)
+    applied = (apply(replace(schema, caller=caller), piece, chosen, evaluated=own.evaluate) for schema in known.schemas)
+    values, lost = zip(*applied, strict=True)
     missing = torch.stack(lost).any(0)
-    y, trials = _response(plan, known, evaluate(plan.response, data, caller, {}), index)
+    y, trials = _response(plan, known, own.evaluate(plan.response, data, caller, {}), index)
     named = [(plan.response.text, column) for column in (y.unbind(1) if y.dim() == 2 else (y,))]
-    read = [[(extra, plan.extra(extra, piece).read(data, caller)) for extra in extras] for extras in plan.extras]
+    read = [
+        [(extra, plan.extra(extra, piece).read(data, caller, own.evaluate)) for extra in extras]
+        for extras in plan.extras
+    ]
     named += [(f"{extra.role}={extra.label}", column) for one in read for extra, column in one]
     for name, column in named:
         found = missing_rows(name, column, index)
@@ -137,10 +143,10 @@ def _read(plan: Plan, known: Known, piece: Source, kept: np.ndarray | None, tall
     weight = _weight(read, trials)
     good = ~missing
     if bool(good.any()):
-        for schema, own in zip(known.schemas, values, strict=True):
+        for schema, one in zip(known.schemas, values, strict=True):
             for name, factor in schema.factors.items():
                 if isinstance(factor, Categorical):
-                    tally.count(name, own[name][0][good], len(factor.levels))
+                    tally.count(name, one[name][0][good], len(factor.levels))
         if known.response is not None and known.response.levels is not None:
             tally.count("", y[good], len(known.response.levels))
     given, column = _given_weight(read)
@@ -170,7 +176,9 @@ def _among(rows: np.ndarray, chosen: Tensor) -> np.ndarray:
     return out
 
 
-def _complete(plan: Plan, piece: Source, rows: np.ndarray, caller: Mapping[str, Any], tally: Tally) -> np.ndarray:
+def _complete(
+    plan: Plan, piece: Source, rows: np.ndarray, caller: Mapping[str, Any], tally: Tally, own: OwnRows
+) -> np.ndarray:
     """(rows of the piece,) True where no column used and no key is missing.
 
     Raises: DataError where missing="raise".
@@ -181,8 +189,8 @@ def _complete(plan: Plan, piece: Source, rows: np.ndarray, caller: Mapping[str, 
     if refuses and any(mask.any() for mask in found.values()):
         raise missing_values({name: mask for name, mask in found.items() if mask.any()}, piece.index)
     for key in plan.keys:
-        own = key if isinstance(key, str) else plan.cut(key, piece)
-        label, values = read_key("cluster", own, piece, caller)
+        given = key if isinstance(key, str) else plan.cut(key, piece)
+        label, values = read_key("cluster", given, piece, caller, own.evaluate)
         found[f"cluster={label}"] = missing = values.isna().to_numpy() & rows
         if refuses and missing.any():
             raise missing_key(f"cluster={label}", missing, piece.index)

@@ -21,6 +21,7 @@ from torchglm.design.request import Request
 from torchglm.design.response import Response
 from torchglm.design.streams.encode import Encoded, encode
 from torchglm.design.streams.learn import Known, learn_stream, no_row_wanted
+from torchglm.design.streams.own_rows import OwnRows
 from torchglm.design.streams.plan import Plan
 from torchglm.design.streams.stream import StreamedSource
 from torchglm.design.streams.tally import Tally
@@ -51,8 +52,9 @@ def prepare_stream(
         plan = replace(plan, caller=caller_values([*plan.factors, *plan.beside], source, caller))
         kept: np.ndarray | None = None
         while True:
-            known = learn_stream(plan, kept)
-            encoded = _over_ranks(plan, encode(plan, known, kept, source.rows))
+            own = OwnRows(plan.values)
+            known = learn_stream(plan, kept, own)
+            encoded = _over_ranks(plan, encode(plan, known, kept, source.rows, own))
             if encoded.tally.used == 0 or _learned_on_what_is_used(known, encoded):
                 break
             kept = _joined(plan, encoded.tally.rows)

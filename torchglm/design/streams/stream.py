@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from torchglm.design.sources import Source, as_series
@@ -105,15 +106,19 @@ class WholeColumns:
     stream: Stream
 
     def __getitem__(self, name: str) -> pd.Series:
-        pieces = [piece.column(name) for piece in self.stream.pieces([name])]
-        if any(isinstance(piece.dtype, pd.CategoricalDtype) for piece in pieces):
-            joined: Any = pd.api.types.union_categoricals(pieces, ignore_order=not _ordered(pieces))
-            return pd.Series(joined)
-        return pd.concat(pieces, ignore_index=True)
+        return joined([piece.column(name) for piece in self.stream.pieces([name])])
 
 
-def _ordered(pieces: list[pd.Series]) -> bool:
-    return all(isinstance(p.dtype, pd.CategoricalDtype) and bool(p.dtype.ordered) for p in pieces)
+def joined(pieces: list[pd.Series]) -> pd.Series:
+    """The pieces of a column as one. Categories that differ become those of all, in no order."""
+    kinds = {piece.dtype for piece in pieces}
+    labels = {kind.categories.dtype if isinstance(kind, pd.CategoricalDtype) else None for kind in kinds}
+    if len(kinds) > 1 and len(labels) == 1 and None not in labels:
+        one: Any = pd.api.types.union_categoricals(pieces, ignore_order=True)
+        return pd.Series(one)
+    if len(kinds) == 1 and isinstance(pieces[0].dtype, np.dtype):
+        return pd.Series(np.concatenate([piece.to_numpy() for piece in pieces]), copy=False)
+    return pd.concat(pieces, ignore_index=True)
 
 
 @dataclass(frozen=True)
