@@ -54,6 +54,10 @@ class Source:
             self._columns[name] = as_series(self.table[name], name, self.index, self.keeps_order)
         return self._columns[name]
 
+    def for_another_fit(self) -> Source:
+        """The same table, of which nothing is remembered that only concerns one fit."""
+        return self
+
     def refuse_unknown(self, name: str) -> None:
         """Nothing, where there is one column of that name.
 
@@ -86,7 +90,7 @@ def open_source(data: Any, room: Room | None = None) -> Source:
     Raises: DataError where it is none, or where its columns have different lengths.
     """
     if isinstance(data, Source):
-        return data
+        return data.for_another_fit()
     if isinstance(data, pd.DataFrame):
         return Source(tuple(map(str, data.columns)), len(data), data.index, _named(data))
     if isinstance(data, Mapping):

@@ -74,6 +74,7 @@ def encode(plan: Plan, known: Known, kept: np.ndarray | None, rows: int, own: Ow
                 spool.write(tensors, len(read.y))
             progress(piece.rows)
         own.finish()
+        plan.stream.fix_order()
         tensors, pages = spool.finish()
     if templates is None:
         templates = tuple(schema.columns(no_rows(schema), 0, among=rows) for schema in known.schemas)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torchglm.design.sources import Source, open_source
+from torchglm.design.streams.seal import Seals
 from torchglm.design.streams.stream import Batches, Room, Stream
 from torchglm.errors import DataError
 
@@ -22,6 +23,7 @@ class FrameStream(Stream):
     total: int
     room: Room
     label: str = "The iterable of frames"
+    seals: Seals | None = field(default_factory=Seals)
 
     @property
     def rows(self) -> int:

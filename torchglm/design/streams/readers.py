@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
+from torchglm.design.streams.seal import Seals
 from torchglm.design.streams.stream import Batches, Room, Stream, is_text
 from torchglm.errors import DataError
 
@@ -23,6 +24,7 @@ class ReaderStream(Stream):
     total: int
     read: Read
     room: Room
+    seals: Seals | None = field(default_factory=Seals)
 
     @property
     def rows(self) -> int:
@@ -90,7 +92,7 @@ def _arrow_of(frame: Any) -> pa.Table:
 
 def _coded(table: pa.Table, plain: Collection[str]) -> pa.Table:
     """The table with text that is only looked at as categories."""
-    for k, field in enumerate(table.schema):
-        if field.name in plain and is_text(field.type):
-            table = table.set_column(k, field.name, table.column(k).dictionary_encode())
+    for k, column in enumerate(table.schema):
+        if column.name in plain and is_text(column.type):
+            table = table.set_column(k, column.name, table.column(k).dictionary_encode())
     return table

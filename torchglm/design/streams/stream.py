@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from torchglm.design.sources import Source, as_series
 from torchglm.design.streams.ahead import ahead
+from torchglm.design.streams.seal import Reading, Seals
 from torchglm.errors import DataError
 from torchglm.numerics.ranks import Ranks
 
@@ -42,6 +43,7 @@ class Stream(ABC):
     room: Room
     names: tuple[str, ...]
     rows: int
+    seals: Seals | None = None  # of a stream that cannot tell otherwise whether its data have changed
 
     @abstractmethod
     def batches(self, names: Sequence[str], rows: int, plain: Collection[str]) -> Batches:
@@ -65,6 +67,15 @@ class Stream(ABC):
         Raises: DataError.
         """
 
+    def for_another_fit(self) -> Stream:
+        """The same, whose rows may come in another order than in the passes of the fits before."""
+        return self if self.seals is None else replace(self, seals=self.seals.for_another_fit())  # type: ignore[type-var]
+
+    def fix_order(self) -> None:
+        """Nothing; rows that later passes give in another order than the last one are refused from now on."""
+        if self.seals is not None:
+            self.seals.fix()
+
     @property
     def keeps_order(self) -> bool:
         """Whether the categories of its dictionaries stand in an order that somebody chose."""
@@ -82,16 +93,22 @@ class Stream(ABC):
 
         Raises: DataError for data that are damaged, or that have changed since the stream was opened.
         """
-        read = 0
+        read, reading = 0, None
+        if self.seals is not None:
+            names, reading = [*names, *self.seals.tie(names)], Reading(self.seals, self.rows)
         for start, table in ahead(self.batches(names, self.room.piece_rows(len(names)), plain)):
             count = len(table)
             read += count
             if count:
-                index = pd.RangeIndex(start, start + count)
-                yield Source(self.names, count, index, table, self.keeps_order)
+                piece = Source(self.names, count, pd.RangeIndex(start, start + count), table, self.keeps_order)
+                if reading is not None:
+                    reading.add(piece, names)
+                yield piece
         self.refuse_changed()
         if read != self.rows:
             raise DataError(f"{self.label} gave {read} rows where it had {self.rows} before: it has changed meanwhile.")
+        if reading is not None:
+            reading.seals.compare(self.label, reading.found)
 
 
 def is_text(kind: Any) -> bool:
@@ -134,6 +151,10 @@ class StreamedSource(Source):
         """
         self.refuse_unknown(name)
         return as_series(self.table[name], name, self.index, self.keeps_order)
+
+    def for_another_fit(self) -> StreamedSource:
+        """The same, whose rows may come in another order than in the passes of the fits before."""
+        return source_of(self.stream.for_another_fit())
 
 
 def source_of(stream: Stream) -> StreamedSource:
