@@ -82,6 +82,53 @@ def test_a_level_only_in_the_last_file(tmp_path):
     assert list(one.params.index) == list(other.params.index)
 
 
+def test_categories_keep_their_order_in_streams_of_every_kind(tmp_path):
+    sizes = pd.Categorical(["small", "large", "huge", "large"] * 125, ["small", "large", "huge"])
+    frames = [part(g=sizes), part(seed=1, g=sizes)]
+    data = write(tmp_path, *frames)
+    dataset = pytest.importorskip("pyarrow.dataset").dataset(data)
+    one = glm("y ~ x + g", pd.concat(frames), "poisson")
+    for other in (fitted(data), fitted(dataset), fitted(lambda: iter(frames)), glm("y ~ x + g", dataset.to_table())):
+        assert list(other.params.index) == list(one.params.index)
+        assert [name for name in other.params.index if name.startswith("g")] == ["g[T.large]", "g[T.huge]"]
+
+
+@pytest.mark.parametrize("kind", ["files", "frames"])
+def test_ordered_categories_in_two_orders(tmp_path, kind):
+    sizes = [pd.Categorical(list(order[-2:]) * 250, list(order), ordered=True) for order in ("sml", "lms", "ml")]
+    frames = [part(seed=k, g=size) for k, size in enumerate(sizes)]
+    data = write(tmp_path, *frames[:2]) if kind == "files" else lambda: iter(frames[:2])
+    with pytest.raises(
+        DataError, match=r"'g' has the ordered categories .*'s', 'm', 'l'.*'l', 'm', 's'.*C\(g, levels="
+    ):
+        fitted(data)
+    declared = fitted(data, "y ~ x + C(g, levels=['m', 's', 'l'])")
+    whole = pd.concat([frame.assign(g=frame["g"].astype(str)) for frame in frames[:2]])
+    assert np.allclose(
+        declared.params, glm("y ~ x + C(g, levels=['m', 's', 'l'])", whole, "poisson").params, rtol=1e-12
+    )
+    assert "g[T.l]" in fitted(lambda: iter([frames[0], frames[2]])).params  # some of them, in the same order
+
+
+@pytest.mark.parametrize("kind", ["files", "frames"])
+def test_categories_in_one_piece_and_text_in_the_next(tmp_path, kind):
+    frames = [part(g=pd.Categorical(["b", "a"] * 250, ["b", "a"])), part(seed=1, g=["a", "new"] * 250)]
+    data = write(tmp_path, *frames) if kind == "files" else lambda: iter(frames)
+    one, other = glm("y ~ x + g", pd.concat(frames), "poisson"), fitted(data)
+    assert list(one.params.index) == list(other.params.index)
+    assert np.allclose(one.params, other.params, rtol=1e-12)
+
+
+def test_integers_that_may_be_missing_name_levels_as_in_memory(tmp_path):
+    whole = part(k=pd.array([1, 2, 3, None] * 125, "Int64"))
+    data = write(tmp_path, whole)
+    one, other = glm("y ~ C(k)", whole, "poisson"), fitted(data, "y ~ C(k)")
+    assert list(one.params.index) == list(other.params.index) == ["Intercept", "C(k)[T.2]", "C(k)[T.3]"]
+    assert np.allclose(one.params, other.params, rtol=1e-12)
+    for table in (pq.read_table(data / "0.parquet"), pytest.importorskip("pyarrow.dataset").dataset(data)):
+        assert list(glm("y ~ C(k)", table, "poisson").params.index) == list(one.params.index)
+
+
 def test_a_level_only_in_rows_that_are_dropped(tmp_path):
     last = part(seed=1)
     last["g"] = last["g"].where(last.index != 7, "rare")

@@ -22,6 +22,7 @@ class FrameStream(Stream):
     names: tuple[str, ...]
     total: int
     room: Room
+    keeps_order: bool
     label: str = "The iterable of frames"
     seals: Seals | None = field(default_factory=Seals)
 
@@ -61,14 +62,14 @@ def open_frames(make: Factory, room: Room) -> FrameStream:
 
     Raises: DataError where it gives no frame, or gives fewer rows the second time.
     """
-    names: tuple[str, ...] | None = None
+    first: Source | None = None
     total = 0
     for frame in make():
         table = open_source(frame)
-        names = table.names if names is None else names
+        first = table if first is None else first
         total += table.rows
-    if names is None:
+    if first is None:
         raise DataError(
             "The function given as data makes no frame. It returns an iterable of frames, anew at every call."
         )
-    return FrameStream(make, names, total, room)
+    return FrameStream(make, first.names, total, room, first.keeps_order)

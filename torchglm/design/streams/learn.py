@@ -101,7 +101,8 @@ def _levels(
     """Each factor's distinct values, from one pass over the columns that they and the choice of rows need."""
     if not factors:
         return {}
-    found, wanted = {factor: Distinct() for factor in factors}, 0
+    text = plan.stream.text
+    found, wanted = {factor: Distinct(factor.text, factor.text in text) for factor in factors}, 0
     for piece in plan.stream.pieces(plan.names((*factors, *plan.beside)), plan.plain):
         caller = plan.values(piece)
         rows = plan.subset(piece, caller, own.evaluate) if kept is None else plan.cut(kept, piece)
@@ -109,18 +110,22 @@ def _levels(
         wanted += piece.rows if rows is None else int(rows.sum())
         for factor, distinct in found.items():
             if factor != plan.response or len(distinct) <= MOST_CLASSES:  # beyond, it is refused in any case
-                distinct.add(own.evaluate(factor, data, caller, copied(states)))
+                value = own.evaluate(factor, data, caller, copied(states))
+                try:
+                    distinct.add(value)
+                except DataError:
+                    own.finish()  # code that looks at other rows is the likelier reason
+                    raise
     if not plan.ranks.total(wanted):
         raise no_row_wanted(plan)
     if plan.ranks.world > 1:
         every = plan.ranks.gather([replace(distinct, marked=None) for distinct in found.values()], "gathering levels")
-        joined = {factor: Distinct(marked=distinct.marked) for factor, distinct in found.items()}
+        joined = {f: Distinct(f.text, distinct.is_text, marked=distinct.marked) for f, distinct in found.items()}
         for each in every:
             for distinct, theirs in zip(joined.values(), each, strict=True):
                 distinct.join(theirs)
         found = joined
-    kept_order = plan.stream.keeps_order
-    return {f: distinct.values(kept_order and f.text not in plan.stream.text) for f, distinct in found.items()}
+    return {factor: distinct.values(plan.stream.keeps_order) for factor, distinct in found.items()}
 
 
 def no_row_wanted(plan: Plan) -> DataError:

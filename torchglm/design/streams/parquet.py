@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from torchglm.design.streams.stream import Batches, Room, Stream, is_text
+from torchglm.design.sources import as_written
+from torchglm.design.streams.stream import Batches, Room, Stream, is_text, text_columns
 from torchglm.errors import DataError
 from torchglm.numerics.ranks import Ranks
 
@@ -59,7 +60,7 @@ class ParquetStream(Stream):
     @property
     def text(self) -> frozenset[str]:
         """The columns of text."""
-        return frozenset(field.name for field in self.schema if is_text(field.type))
+        return text_columns(self.schema)
 
     def share(self, ranks: Ranks) -> ParquetStream:
         """Row groups side by side, as many rows for each process as whole row groups allow.
@@ -104,7 +105,7 @@ class ParquetStream(Stream):
                 with pq.ParquetFile(path, read_dictionary=text, pre_buffer=False, buffer_size=READ_BYTES) as file:
                     start = groups[0].start
                     for batch in file.iter_batches(rows, [group.number for group in groups], wanted):
-                        yield start, pa.Table.from_batches([batch])
+                        yield start, as_written(pa.Table.from_batches([batch]))
                         start += batch.num_rows
             except (OSError, pa.ArrowException) as error:
                 self.refuse_changed()

@@ -8,8 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from torchglm.design.sources import as_written
 from torchglm.design.streams.seal import Seals
-from torchglm.design.streams.stream import Batches, Room, Stream, is_text
+from torchglm.design.streams.stream import Batches, Room, Stream, is_text, text_columns
 from torchglm.errors import DataError
 
 Read = Callable[[Sequence[str], int], Iterable[Any]]  # columns, rows of a batch -> record batches, in order
@@ -24,6 +25,8 @@ class ReaderStream(Stream):
     total: int
     read: Read
     room: Room
+    keeps_order: bool = False
+    text: frozenset[str] = frozenset()
     seals: Seals | None = field(default_factory=Seals)
 
     @property
@@ -37,7 +40,7 @@ class ReaderStream(Stream):
         try:
             for batch in self.read(list(dict.fromkeys(names)), rows):
                 table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
-                yield start, _coded(table, plain)
+                yield start, as_written(_coded(table, plain))
                 start += table.num_rows
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{self.label} cannot be read: {error}") from error
@@ -56,7 +59,9 @@ def open_dataset(dataset: Any, room: Room) -> ReaderStream:
         total = dataset.count_rows()
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"The pyarrow dataset cannot be read: {error}") from error
-    return ReaderStream("The pyarrow dataset", tuple(dataset.schema.names), total, read, room)
+    schema = dataset.schema
+    keeps_order, text = schema.pandas_metadata is not None, text_columns(schema)
+    return ReaderStream("The pyarrow dataset", tuple(schema.names), total, read, room, keeps_order, text)
 
 
 def open_duckdb(relation: Any, room: Room) -> ReaderStream:

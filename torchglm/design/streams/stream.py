@@ -37,13 +37,20 @@ class Room:
 
 
 class Stream(ABC):
-    """A table read in pieces. What one is: `names`, `rows` and `batches`; `label` is what messages call it."""
+    """A table read in pieces. What one is: `names`, `rows` and `batches`; `label` is what messages call it.
+
+    keeps_order  whether the categories of its dictionaries stand in an order that somebody chose
+    text         the columns of text, whose categories have no order, though they may come as some
+    seals        of a stream that cannot tell otherwise whether its data have changed
+    """
 
     label: str
     room: Room
     names: tuple[str, ...]
     rows: int
-    seals: Seals | None = None  # of a stream that cannot tell otherwise whether its data have changed
+    keeps_order: bool = False
+    text: frozenset[str] = frozenset()
+    seals: Seals | None = None
 
     @abstractmethod
     def batches(self, names: Sequence[str], rows: int, plain: Collection[str]) -> Batches:
@@ -76,16 +83,6 @@ class Stream(ABC):
         if self.seals is not None:
             self.seals.fix()
 
-    @property
-    def keeps_order(self) -> bool:
-        """Whether the categories of its dictionaries stand in an order that somebody chose."""
-        return False
-
-    @property
-    def text(self) -> frozenset[str]:
-        """The columns of text, whose categories have no order, though they may come as some."""
-        return frozenset()
-
     def pieces(self, names: Sequence[str], plain: Collection[str] = ()) -> Iterator[Source]:
         """The rows as tables of the columns `names`, each labelled by its place; the next one is read meanwhile.
 
@@ -114,6 +111,11 @@ class Stream(ABC):
 def is_text(kind: Any) -> bool:
     """Whether an Arrow type is text."""
     return str(kind) in ("string", "large_string", "string_view")
+
+
+def text_columns(schema: Any) -> frozenset[str]:
+    """The columns of text of an Arrow schema."""
+    return frozenset(column.name for column in schema if is_text(column.type))
 
 
 @dataclass(frozen=True)
