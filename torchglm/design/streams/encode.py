@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,20 +34,62 @@ from torchglm.design.weights import KINDS
 from torchglm.progress import Count
 
 ADDED = ("offset", "exposure")
+NOTHING = torch.zeros(1, 0, dtype=torch.float64)
+COPIED = 1 << 16  # rows at once
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """The columns of a stream. `parts` holds a Columns a formula; extras and trials are None where there are none."""
+    """The columns of a stream: a Columns a formula, and what else there is, as it lies in the cache.
 
-    y: Tensor
+    `beside` names what there is beside columns and y: "weight", "trials", "offset 0" of the first formula, ...
+    """
+
     parts: tuple[Columns, ...]
-    offsets: tuple[Tensor | None, ...]
-    weight: Tensor | None
-    trials: Tensor | None
+    tensors: Tensors
+    rows: int
     pages: Pages
     tally: Tally
-    tensors: Tensors  # as they lie in the cache
+    beside: frozenset[str]
+
+    @property
+    def y(self) -> Tensor:
+        """(rows,), or (rows, k) of several columns."""
+        y = self.tensors.get("y", NOTHING)
+        return y[0] if len(y) == 1 else y.T
+
+    def column(self, name: str) -> Tensor | None:
+        """(rows,) what is beside the columns; None where there is none."""
+        return self.tensors.get(name, NOTHING)[0] if name in self.beside else None
+
+    def positive(self, directory: Path) -> Encoded:
+        """The rows with a positive weight, in a cache of their own.
+
+        Raises: DataError where the disk is full.
+        """
+        weight = self.column("weight")
+        if weight is None:
+            return self
+        with Spool(directory, int((weight > 0).sum())) as spool:
+            make_room(spool, self.tensors)
+            for start in range(0, self.rows, COPIED):
+                good = weight[start : start + COPIED] > 0
+                some = {name: table[:, start : start + COPIED][:, good] for name, table in self.tensors.items()}
+                spool.write(some, int(good.sum()))
+                self.pages.release()
+            tensors, pages = spool.finish()
+        parts = tuple(read_back(k, columns, tensors, spool.rows) for k, columns in enumerate(self.parts))
+        return replace(self, parts=parts, tensors=tensors, rows=spool.rows, pages=pages).centered(self.centers)
+
+    @property
+    def centers(self) -> list[Tensor]:
+        """Where the numeric columns of each formula are centred."""
+        return [columns.dense.centers for columns in self.parts]
+
+    def centered(self, centers: Sequence[Tensor]) -> Encoded:
+        """The same, centred there."""
+        parts = (replace(c, dense=replace(c.dense, centers=at)) for c, at in zip(self.parts, centers, strict=True))
+        return replace(self, parts=tuple(parts))
 
 
 def encode(plan: Plan, known: Known, kept: np.ndarray | None, rows: int, own: OwnRows) -> Encoded:
@@ -79,17 +122,10 @@ def encode(plan: Plan, known: Known, kept: np.ndarray | None, rows: int, own: Ow
     if templates is None:
         templates = tuple(schema.columns(no_rows(schema), 0, among=rows) for schema in known.schemas)
     parts = tuple(read_back(k, columns, tensors, spool.rows) for k, columns in enumerate(templates))
-    nothing = torch.zeros(1, 0, dtype=torch.float64)
-    y = tensors.get("y", nothing)
-    there = {"weight": plan.has_weights or known.has_trials, "trials": known.has_trials}
-    single = {name: tensors.get(name, nothing)[0] for name, is_there in there.items() if is_there}
-    offsets = tuple(
-        tensors.get(f"offset {k}", nothing)[0] if any(extra.role in ADDED for extra in extras) else None
-        for k, extras in enumerate(plan.extras)
-    )
-    return Encoded(
-        y[0] if len(y) == 1 else y.T, parts, offsets, single.get("weight"), single.get("trials"), pages, tally, tensors
-    )
+    beside = {f"offset {k}" for k, extras in enumerate(plan.extras) if any(extra.role in ADDED for extra in extras)}
+    beside |= {"weight"} if plan.has_weights or known.has_trials else set()
+    beside |= {"trials"} if known.has_trials else set()
+    return Encoded(parts, tensors, spool.rows, pages, tally, frozenset(beside))
 
 
 @dataclass(frozen=True)
@@ -113,7 +149,7 @@ class Piece:
 
 
 def _read(plan: Plan, known: Known, piece: Source, kept: np.ndarray | None, tally: Tally, own: OwnRows) -> Piece | None:
-    """The rows of a piece that are used and have a positive weight; None where there is none."""
+    """The rows of a piece that are used; None where there is none."""
     caller = plan.values(piece)
     rows = plan.subset(piece, caller, own.evaluate)
     tally.asked += piece.rows if rows is None else int(rows.sum())
@@ -122,7 +158,7 @@ def _read(plan: Plan, known: Known, piece: Source, kept: np.ndarray | None, tall
     if kept is not None:
         rows = rows & plan.cut(kept, piece)
     if not rows.any():
-        tally.note(piece, rows, rows)
+        tally.note(piece, rows)
         return None
     chosen = None if rows.all() else rows
     data, index = DataColumns(piece, chosen), piece.index if chosen is None else piece.index[chosen]
@@ -153,10 +189,9 @@ def _read(plan: Plan, known: Known, piece: Source, kept: np.ndarray | None, tall
     given, column = _given_weight(read)
     if given is not None and column is not None:
         refuse_bad_weights(given, column.where(good, 0.0), index)
-    used = good if weight is None else good.clone()
     if weight is not None:
-        good &= weight > 0
-    tally.note(piece, _among(rows, used), _among(rows, good))
+        tally.zero_weight += int((good & (weight == 0)).sum())
+    tally.note(piece, _among(rows, good))
     if not bool(good.any()):
         return None
     every = bool(good.all())

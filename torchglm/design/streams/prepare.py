@@ -60,7 +60,8 @@ def prepare_stream(
             kept = _joined(plan, encoded.tally.rows)
         _refuse_nothing(plan, encoded)
         _tell(plan, encoded)
-        return tuple(_assembled(plan, known, encoded, k) for k in range(len(formulas)))
+        positive = encoded.positive(plan.stream.room.directory) if encoded.tally.zero_weight else encoded
+        return tuple(_assembled(plan, known, encoded, positive, k) for k in range(len(formulas)))
 
 
 def _tell(plan: Plan, encoded: Encoded) -> None:
@@ -73,14 +74,10 @@ def _over_ranks(plan: Plan, encoded: Encoded) -> Encoded:
     if plan.ranks.world == 1:
         return encoded
     own = encoded.tally
-    every = plan.ranks.gather(replace(own, rows=None, kept=None), "counting rows and levels")
+    every = plan.ranks.gather(replace(own, rows=None), "counting rows and levels")
     tally = reduce(Tally.plus, every)
-    centers = plan.ranks.gather([columns.dense.centers for columns in encoded.parts], "agreeing on centers")[0]
-    parts = tuple(
-        replace(columns, dense=replace(columns.dense, centers=center))
-        for columns, center in zip(encoded.parts, centers, strict=True)
-    )
-    return replace(encoded, parts=parts, tally=replace(tally, rows=own.rows, kept=own.kept))
+    first = plan.ranks.gather(encoded.centers, "agreeing on centers")[0]
+    return replace(encoded.centered(first), tally=replace(tally, rows=own.rows))
 
 
 def _joined(plan: Plan, rows: np.ndarray | None) -> np.ndarray | None:
@@ -110,23 +107,26 @@ def _refuse_nothing(plan: Plan, encoded: Encoded) -> None:
         raise no_trials() if given is None else all_zero(given.role, given.label)
 
 
-def _assembled(plan: Plan, known: Known, encoded: Encoded, k: int) -> Prepared:
-    extras, tally = plan.extras[k], encoded.tally
-    whole = Design(encoded.y, (encoded.parts[k],), (encoded.offsets[k],), encoded.weight, pages=encoded.pages)
-    design = held_in_shares(whole)
-    learned = known.response
-    response = Response(encoded.y, encoded.trials) if learned is None else replace(learned, y=encoded.y)
+def _design(encoded: Encoded, k: int) -> Design:
+    offset, weight = encoded.column(f"offset {k}"), encoded.column("weight")
+    return held_in_shares(Design(encoded.y, (encoded.parts[k],), (offset,), weight, pages=encoded.pages))
+
+
+def _assembled(plan: Plan, known: Known, encoded: Encoded, positive: Encoded, k: int) -> Prepared:
+    extras, tally, learned = plan.extras[k], encoded.tally, known.response
+    whole = _design(encoded, k)
+    response = Response(encoded.y, encoded.column("trials")) if learned is None else replace(learned, y=encoded.y)
     return Prepared(
-        design,
-        design,
+        whole if positive is encoded else _design(positive, k),
+        whole,
         known.schemas[k],
         response,
         plan.response.text,
-        _weights(extras, encoded.weight, encoded.trials),
+        _weights(extras, positive.column("weight"), positive.column("trials")),
         tuple(extra for extra in extras if extra.role == "offset"),
         next((extra for extra in extras if extra.role == "exposure"), None),
         plan.source.index,
-        tally.kept,
+        tally.rows,
         tally.asked - tally.used,
         tally.zero_weight,
         plan.formulas[k],
