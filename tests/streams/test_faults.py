@@ -259,7 +259,11 @@ def test_no_complete_row(tmp_path):
     [
         ({"memory_limit": "much"}, OptionError, 'memory_limit= is bytes, .* or text as "512 MB"'),
         ({"memory_limit": 10}, OptionError, "a million at least"),
+        ({"memory_limit": "1.2.3 MB"}, OptionError, r"got '1\.2\.3 MB'"),
+        ({"memory_limit": ". MB"}, OptionError, r"got '\. MB'"),
+        ({"memory_limit": float("inf")}, OptionError, "got inf"),
         ({"cache": "/no/such/directory"}, OptionError, "cache= is a directory that is there"),
+        ({"cache": 5}, OptionError, "cache= is a directory that is there; got 5"),
     ],
 )
 def test_options_of_a_stream(tmp_path, options, error, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from torchglm.design.streams.seal import Seals
 from torchglm.design.streams.stream import Batches, Room, Stream
 from torchglm.errors import DataError
 
+TABLES = ("DataFrame", "LazyFrame", "Table", "RecordBatch", "dict", "str")
 Factory = Callable[[], Iterable[Any]]
 
 
@@ -34,7 +36,7 @@ class FrameStream(Stream):
     def batches(self, names: Sequence[str], rows: int, plain: Collection[str]) -> Batches:
         """The columns of the frames, whose sizes the caller has chosen."""
         start = 0
-        for k, frame in enumerate(self.make()):
+        for k, frame in enumerate(_made(self.make)):
             table = open_source(frame)
             lacking = [name for name in names if name not in table]
             if lacking:
@@ -57,6 +59,26 @@ class Columns:
         return self.table.column(name)
 
 
+def _made(make: Factory) -> Iterable[Any]:
+    """What a function given as data makes.
+
+    Raises: DataError where that is no iterable of frames.
+    """
+    try:
+        inspect.signature(make).bind()
+    except TypeError as error:
+        raise DataError(f"The function given as data is called without arguments: {error}.") from error
+    except ValueError:  # some builtins do not tell what they take
+        pass
+    frames = make()
+    if not isinstance(frames, Iterable) or type(frames).__name__ in TABLES:
+        raise DataError(
+            f"The function given as data returned {type(frames).__name__}, not an iterable of frames: a list of them, "
+            "or a generator, anew at every call. Of one frame it is [frame]."
+        )
+    return frames
+
+
 def open_frames(make: Factory, room: Room) -> FrameStream:
     """The stream of a function that gives an iterable of frames: one pass counts their rows.
 
@@ -64,7 +86,7 @@ def open_frames(make: Factory, room: Room) -> FrameStream:
     """
     first: Source | None = None
     total = 0
-    for frame in make():
+    for frame in _made(make):
         table = open_source(frame)
         first = table if first is None else first
         total += table.rows
