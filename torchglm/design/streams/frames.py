@@ -27,6 +27,7 @@ class FrameStream(Stream):
     keeps_order: bool
     label: str = "The iterable of frames"
     seals: Seals | None = field(default_factory=Seals)
+    is_ours: bool = False
 
     @property
     def rows(self) -> int:

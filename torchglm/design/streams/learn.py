@@ -49,7 +49,7 @@ def learn_stream(plan: Plan, kept: np.ndarray | None, own: OwnRows) -> Known:
     """
     assert isinstance(plan.source, StreamedSource)
     names = plan.names((*plan.factors, *plan.beside))
-    head = next(plan.source.stream.pieces(names, plan.plain), None)  # the same one on every rank
+    head = plan.source.stream.head(names, plan.plain)  # the same one on every rank
     if head is None:
         raise DataError("The data have no rows.")
     caller = plan.values(head)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from typing import Any
 from torchglm.design.sources import KINDS, Source
 from torchglm.design.streams.stream import Room, source_of
 from torchglm.errors import DataError, OptionError
+from torchglm.numerics.machine import large_directory, memory_bytes
 
-SHARE = 8  # of the machine's memory: one part is a stream's, unless memory_limit= says otherwise
+SHARE = 8  # of the memory there is: one part is a stream's, unless memory_limit= says otherwise
 UNITS = {"": 1, "K": 1_000, "M": 1_000**2, "G": 1_000**3, "T": 1_000**4}
 SIZE = re.compile(r"(\d+\.?\d*|\.\d+)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 SUFFIXES = (".parquet", ".pq")
@@ -25,7 +25,7 @@ def room_of(memory_limit: Any = None, cache: Any = None) -> Room:
 
     Raises: OptionError.
     """
-    given = tempfile.gettempdir() if cache is None else cache
+    given = large_directory() if cache is None else cache
     if not isinstance(given, str | os.PathLike) or not Path(given).is_dir():
         raise OptionError(f"cache= is a directory that is there; got {given!r}.")
     return Room(_bytes(memory_limit), Path(given))
@@ -33,7 +33,7 @@ def room_of(memory_limit: Any = None, cache: Any = None) -> Room:
 
 def _bytes(limit: Any) -> int:
     if limit is None:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // SHARE
+        return memory_bytes() // SHARE
     size = limit
     if isinstance(limit, str) and (read := SIZE.fullmatch(limit.strip())):
         step = UNITS[read[2].upper()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +20,9 @@ READ_BYTES = 1 << 20  # of a column at once: else a row group's columns are read
 
 @dataclass(frozen=True)
 class RowGroup:
-    """A row group: which of its file's, where its rows begin among all rows, and how many they are."""
+    """A row group: which of which file's, where its rows begin among all rows, and how many they are."""
 
-    path: Path
+    file: int
     number: int
     start: int
     rows: int
@@ -99,8 +100,8 @@ class ParquetStream(Stream):
         """Tables of the columns."""
         wanted = list(dict.fromkeys(names))
         text = sorted(self.text.intersection(plain))
-        for path in dict.fromkeys(group.path for group in self.groups):
-            groups = [group for group in self.groups if group.path == path]
+        for file_number, found in itertools.groupby(self.groups, lambda group: group.file):
+            path, groups = self.paths[file_number], list(found)
             try:
                 with pq.ParquetFile(path, read_dictionary=text, pre_buffer=False, buffer_size=READ_BYTES) as file:
                     start = groups[0].start
@@ -119,7 +120,7 @@ def open_parquet(paths: Sequence[Path], room: Room) -> ParquetStream:
     """
     groups: list[RowGroup] = []
     stamps, schema, start = [], None, 0
-    for path in paths:
+    for k, path in enumerate(paths):
         if not path.exists():
             raise DataError(f"There is no file {str(path)!r}.")
         stamps.append(stamp(path))
@@ -134,7 +135,7 @@ def open_parquet(paths: Sequence[Path], room: Room) -> ParquetStream:
             _refuse_other_schema(path, own, paths[0], schema)
         for number in range(facts.num_row_groups):
             rows = facts.row_group(number).num_rows
-            groups.append(RowGroup(path, number, start, rows))
+            groups.append(RowGroup(k, number, start, rows))
             start += rows
     assert schema is not None
     return ParquetStream(tuple(paths), schema, tuple(groups), tuple(stamps), room)

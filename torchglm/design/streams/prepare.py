@@ -28,6 +28,7 @@ from torchglm.design.streams.tally import Tally
 from torchglm.design.terms import Parsed
 from torchglm.design.weights import KINDS, Weights, all_zero, frequency_of_trials, no_trials
 from torchglm.errors import DataError
+from torchglm.numerics.machine import is_in_memory
 from torchglm.numerics.ranks import Ranks
 
 LOG = logging.getLogger("torchglm")
@@ -66,7 +67,9 @@ def prepare_stream(
 
 def _tell(plan: Plan, encoded: Encoded) -> None:
     size = sum(tensor.numel() * tensor.element_size() for tensor in encoded.tensors.values())
-    LOG.info("%s rows encoded: %.3g GB in %s", f"{len(encoded.y):,}", size / 1e9, plan.stream.room.directory)
+    directory = plan.stream.room.directory
+    place = f"{directory}, which is memory: name another directory, cache=" if is_in_memory(directory) else directory
+    LOG.info("%s rows encoded: %.3g GB in %s", f"{len(encoded.y):,}", size / 1e9, place)
 
 
 def _over_ranks(plan: Plan, encoded: Encoded) -> Encoded:

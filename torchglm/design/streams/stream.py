@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class Stream(ABC):
     keeps_order  whether the categories of its dictionaries stand in an order that somebody chose
     text         the columns of text, whose categories have no order, though they may come as some
     seals        of a stream that cannot tell otherwise whether its data have changed
+    is_ours      whether no code of the caller's makes its batches: only then another thread may do so
     """
 
     label: str
@@ -51,6 +53,7 @@ class Stream(ABC):
     keeps_order: bool = False
     text: frozenset[str] = frozenset()
     seals: Seals | None = None
+    is_ours: bool = True
 
     @abstractmethod
     def batches(self, names: Sequence[str], rows: int, plain: Collection[str]) -> Batches:
@@ -83,24 +86,34 @@ class Stream(ABC):
         if self.seals is not None:
             self.seals.fix()
 
-    def pieces(self, names: Sequence[str], plain: Collection[str] = ()) -> Iterator[Source]:
+    def head(self, names: Sequence[str], plain: Collection[str] = ()) -> Source | None:
+        """The first piece that has rows; None where there is none."""
+        with closing(self.batches(names, self.room.piece_rows(len(names)), plain)) as tables:
+            return next((self._piece(start, table) for start, table in tables if len(table)), None)
+
+    def _piece(self, start: int, table: Any) -> Source:
+        index = pd.RangeIndex(start, start + len(table))
+        return Source(self.names, len(table), index, table, self.keeps_order)
+
+    def pieces(self, names: Sequence[str], plain: Collection[str] = ()) -> Generator[Source, None, None]:
         """The rows as tables of the columns `names`, each labelled by its place; the next one is read meanwhile.
 
-        A table knows the names of all columns, so that a message can suggest one.
+        A table knows the names of all columns, so that a message can suggest one. Close it where it is left early.
 
         Raises: DataError for data that are damaged, or that have changed since the stream was opened.
         """
         read, reading = 0, None
         if self.seals is not None:
             names, reading = [*names, *self.seals.tie(names)], Reading(self.seals, self.rows)
-        for start, table in ahead(self.batches(names, self.room.piece_rows(len(names)), plain)):
-            count = len(table)
-            read += count
-            if count:
-                piece = Source(self.names, count, pd.RangeIndex(start, start + count), table, self.keeps_order)
-                if reading is not None:
-                    reading.add(piece, names)
-                yield piece
+        batches = self.batches(names, self.room.piece_rows(len(names)), plain)
+        with closing(ahead(batches) if self.is_ours else batches) as tables:
+            for start, table in tables:
+                if len(table):
+                    piece = self._piece(start, table)
+                    read += piece.rows
+                    if reading is not None:
+                        reading.add(piece, names)
+                    yield piece
         self.refuse_changed()
         if read != self.rows:
             raise DataError(f"{self.label} gave {read} rows where it had {self.rows} before: it has changed meanwhile.")
