@@ -25,6 +25,7 @@ from torchglm.solvers.start import Start
 
 FORMAT = "torchglm checkpoint"
 VERSION = 1
+COUNTED = ("step", "passes", "seconds")  # of a trace: they go on counting
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,7 @@ class Checkpoint:
         if not self.before:
             return trace
         last = self.before[-1]
-        moved = [
-            {**row, **{name: row[name] + last[name] for name in ("step", "passes", "seconds")}} for row in trace[1:]
-        ]
+        moved = [{**row, **{name: row[name] + last[name] for name in COUNTED}} for row in trace[1:]]
         return [*map(dict, self.before), *moved]
 
     def _write(self, trace: Trace, theta: Tensor) -> None:
@@ -113,6 +112,8 @@ def open_checkpoint(given: Any, fit: Mapping[str, Any], objective: Objective) ->
     if content is None:
         return Checkpoint(path, fit, objective)
     theta = torch.tensor(content["theta"], dtype=torch.float64, device=objective.design.device)
+    if len(theta) != len(objective.layout.positions):
+        raise _no_checkpoint(path, f"it has {len(theta)} coefficients, the fit {len(objective.layout.positions)}")
     return Checkpoint(path, fit, objective, objective.layout.to_inner(theta), content["trace"])
 
 
@@ -128,6 +129,11 @@ def _read(path: Path, fit: Mapping[str, Any]) -> dict[str, Any] | None:
         raise _no_checkpoint(path, error) from error
     if not isinstance(content, dict) or content.get(FORMAT) != VERSION:
         raise _no_checkpoint(path, f"it has no {FORMAT!r}: {VERSION}")
+    whole = (
+        isinstance(content.get("fit"), dict) and _are_numbers(content.get("theta")) and _is_trace(content.get("trace"))
+    )
+    if not whole:
+        raise _no_checkpoint(path, "it lacks its fit, theta or trace, or has something else there")
     for name, value in fit.items():
         kept = content["fit"].get(name)
         if kept != value:
@@ -136,6 +142,16 @@ def _read(path: Path, fit: Mapping[str, Any]) -> dict[str, Any] | None:
                 f"{_shown(value)}. Give this fit another file, or delete that one."
             )
     return content
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, int | float) for value in values)
+
+
+def _is_trace(rows: Any) -> bool:
+    return isinstance(rows, list) and all(
+        isinstance(row, dict) and _are_numbers([row.get(name) for name in COUNTED]) for row in rows
+    )
 
 
 def _no_checkpoint(path: Path, why: object) -> CheckpointError:

@@ -76,7 +76,7 @@ def test_kinds_of_files(run, csv, frame, name):
 
 
 def test_standard_input_is_csv(run, csv, frame, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO(frame.to_csv(index=False)))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(frame.to_csv(index=False).encode())))
     assert run("fit", "y ~ x + g", "-") == run("fit", "y ~ x + g", csv)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -53,7 +54,19 @@ def test_predictions_behind_the_data(run, saved, csv, frame):
 
 def test_predictions_for_parquet(run, saved, csv, frame):
     frame.to_parquet("new.parquet")
-    assert run("predict", "fit.tglm", "new.parquet") == run("predict", "fit.tglm", csv)
+    expected = run("predict", "fit.tglm", csv)
+    assert run("predict", "fit.tglm", "new.parquet") == expected
+    Path("parts").mkdir()
+    for k, part in enumerate((frame[:50], frame[50:])):
+        part.to_parquet(f"parts/{k}.parquet", index=False)
+    assert run("predict", "fit.tglm", "parts/*.parquet") == run("predict", "fit.tglm", "parts") == expected
+    assert "No file matches 'none/*.parquet'" in run("predict", "fit.tglm", "none/*.parquet").err
+
+
+def test_a_kind_that_there_is_not(run, saved, csv):
+    done = run("predict", "fit.tglm", csv, "--kind", "bogus")
+    assert done.status == 2
+    assert "--kind of this fit is response or link; got 'bogus'" in done.err
 
 
 def test_new_levels(run, saved, frame):

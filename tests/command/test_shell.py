@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import signal
@@ -45,6 +46,8 @@ USAGE = [
     ["fit", "y ~ x", "data.csv", "--threads", "0"],
     ["fit", "y ~ x", "data.csv", "--model", "ordinal", "--family", "poisson"],
     ["fit", "y ~ x", "data.csv", "--out", "-"],
+    ["fit", "y ~ x", "data.csv", "--memory-limit", "50 MB"],
+    ["fit", "y ~ x", "data.csv", "--cache", "/tmp"],
     ["refit", "y ~ x", "data.csv"],
 ]
 
@@ -186,6 +189,24 @@ def test_torchrun(csv, frame, tmp_path):
     assert failed.returncode != 0
     assert failed.stdout == ""
     assert 1 <= failed.stderr.count("error: 'nothing' is neither a column") <= 2
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (
+            gzip.compress(b"x,y\n1,2\n"),
+            "Standard input is compressed by gzip, not CSV: give the name of the file, or zcat",
+        ),
+        (b"PAR1\x15\x04", "Standard input is a Parquet file, not CSV: give its name"),
+        (b"x,y\n\xff,2\n", "standard input cannot be read as CSV: 'utf-8' codec can't decode byte 0xff"),
+    ],
+)
+def test_standard_input_that_is_no_text(run, monkeypatch, content, message):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    done = run("fit", "y ~ x", "-")
+    assert done.status == 1
+    assert message in done.err
 
 
 def test_standard_input_is_for_one_process(run, monkeypatch):

@@ -38,6 +38,26 @@ def stopped(path: Path, cases, formula: str = "count ~ a + g", **how) -> tg.Fit:
         return tg.glm(formula, cases.DATA, "poisson", solver="lbfgs", max_steps=3, checkpoint=path, **how)
 
 
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"theta": [1.0]}, "has 1 coefficients, the fit 4"),
+        ({"theta": None}, "lacks its fit, theta or trace"),
+        ({"theta": ["a"] * 4}, "lacks its fit, theta or trace"),
+        ({"fit": []}, "lacks its fit, theta or trace"),
+        ({"fit": None}, "lacks its fit, theta or trace"),
+        ({"trace": [{}]}, "lacks its fit, theta or trace"),
+        ({"trace": 5}, "lacks its fit, theta or trace"),
+    ],
+)
+def test_a_file_that_lacks_something(tmp_path, cases, change, message):
+    path = tmp_path / "running"
+    stopped(path, cases)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(CheckpointError, match=message):
+        tg.glm("count ~ a + g", cases.DATA, "poisson", solver="lbfgs", checkpoint=path)
+
+
 def test_a_fit_killed_in_the_middle_goes_on(tmp_path, cases):
     path = tmp_path / "running"
     script = KILLED.format(here=str(Path(cases.__file__).parent), path=str(path))

@@ -60,6 +60,9 @@ def test_a_glm(frame, streamed, formula, family, options):
 )
 def test_a_model_of_several_predictors(frame, streamed, model, formula):
     assert_same(model(formula, frame), model(formula, streamed))
+    one, other = (model(formula, data, freq_weights="copies") for data in (frame, streamed))
+    assert_same(one, other)
+    assert np.allclose(one.predict(), other.predict(), rtol=1e-9, equal_nan=True)
 
 
 def test_what_comes_after_a_fit(frame, streamed):
@@ -71,6 +74,21 @@ def test_what_comes_after_a_fit(frame, streamed):
     assert torchglm.slopes(one).equals(torchglm.slopes(other))
     assert_same(one.update(". ~ . + x3"), other.update(". ~ . + x3"))
     assert_same(one.with_covariance("CR2", cluster="firm"), other.with_covariance("CR2", cluster="firm"))
+
+
+@pytest.mark.parametrize(
+    "formula, family", [("y ~ x0 * town + x2 + year", "poisson"), ("cbind(won, lost) ~ x0", "binomial")]
+)
+def test_rows_of_weight_zero_have_fitted_values(frame, streamed, formula, family):
+    one, other = (glm(formula, data, family, weights="copies") for data in (frame, streamed))
+    assert_same(one, other)
+    assert np.allclose(one.fittedvalues, other.fittedvalues, rtol=CLOSE, equal_nan=True)
+    assert np.allclose(one.residuals(), other.residuals(), rtol=1e-10, equal_nan=True)
+    assert np.allclose(one.augment(frame).iloc[:, -3:], other.augment(frame).iloc[:, -3:], rtol=1e-9, equal_nan=True)
+    assert np.allclose(one.model_matrix(), other.model_matrix(), rtol=CLOSE, equal_nan=True)
+    assert_same(one.with_covariance("cluster", cluster="firm"), other.with_covariance("cluster", cluster="firm"))
+    assert_same(one.update(". ~ . + x3"), other.update(". ~ . + x3"))
+    assert str(torchglm.drop1(one)) == str(torchglm.drop1(other))
 
 
 def as_dataset(frame, files):

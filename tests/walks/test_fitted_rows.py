@@ -31,6 +31,21 @@ def test_single_precision_rows(data):
     np.testing.assert_allclose(fit.get_prediction(), fit.get_prediction(data), rtol=1e-5)
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_single_precision_rounds_columns_and_nothing_beside_them(streamed):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.integers(0, 8, 500) / 4.0, "y": rng.integers(2**30, 2**31, 500) + 0.5})
+    frame["w"], frame["o"] = rng.uniform(1.0, 2.0, 500), rng.uniform(0.0, 1e-7, 500)
+    given = (lambda: [frame[:200], frame[200:]]) if streamed else frame
+    one, other = (
+        glm("y ~ x", given, "gamma", link="log", weights="w", offset="o", dtype=dtype)
+        for dtype in ("float64", "float32")
+    )
+    assert np.array_equal(one.params, other.params)
+    assert np.array_equal(one.residuals("response"), other.residuals("response"))
+    assert one.llf == other.llf
+
+
 ASKED = [
     ({"scale": "zz"}, "scale="),
     ({"level": 2.0}, "level="),

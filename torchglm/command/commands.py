@@ -27,6 +27,7 @@ from torchglm.errors import OptionError
 from torchglm.families import FAMILIES, LINKS
 from torchglm.fit import Fit
 from torchglm.inference.covariance.kind import COVARIANCES
+from torchglm.inference.prediction.predict import SCALES
 from torchglm.many.fits import Fits
 from torchglm.objective.penalty import PENALTIES
 from torchglm.saving import load
@@ -64,6 +65,10 @@ def fit(asked: argparse.Namespace) -> None:
         if name in arguments and len(arguments[name]) == 1:
             arguments[name] = arguments[name][0]
     arguments["data"] = read_table(asked.data)
+    pieces = [flag for flag in ("memory_limit", "cache") if flag in arguments]
+    if pieces and isinstance(arguments["data"], pd.DataFrame):
+        flag = pieces[0].replace("_", "-")
+        raise Usage(f"--{flag} is of Parquet files, which are read piece by piece; {asked.data} is read whole")
     found: Fit | VectorFit | Fits = _without_variables(function, arguments)
     if several_processes()[0] > 0:
         return
@@ -99,6 +104,8 @@ def predictions(found: Fit | VectorFit, frame: pd.DataFrame, asked: argparse.Nam
     """
     if isinstance(found, Fit):
         scale = asked.kind or "response"
+        if scale not in SCALES:
+            raise Usage(f"--kind of this fit is {' or '.join(SCALES)}; got {scale!r}")
         values = found.predict(
             frame, scale=scale, se=asked.se, interval=asked.interval, level=asked.level, new_levels=asked.new_levels
         )

@@ -12,11 +12,16 @@ from typing import Any
 
 import pandas as pd
 
+from torchglm.design.streams.open import files_of
 from torchglm.errors import DataError, OptionError
 from torchglm.numerics.ranks import SWITCH
 
 CSV, TSV, PARQUET = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zst"), (".tsv", ".tsv.gz"), (".parquet", ".pq")
 STANDARD = "-"
+NO_TEXT = (
+    (b"\x1f\x8b", "compressed by gzip", "give the name of the file, or zcat it"),
+    (b"PAR1", "a Parquet file", "give its name"),
+)
 
 
 def read_table(name: str) -> Any:
@@ -32,7 +37,7 @@ def read_table(name: str) -> Any:
         raise OptionError("Standard input cannot be read by several processes at once: give them a file.")
     try:
         # read first: pandas takes Ctrl-C while it waits for input for a damaged file
-        given = io.StringIO(sys.stdin.read()) if name == STANDARD else name
+        given = io.BytesIO(_text_of(sys.stdin.buffer.read())) if name == STANDARD else name
         frame = pd.read_csv(given, sep=separator, skipinitialspace=True)
     except FileNotFoundError as error:
         raise DataError(f"There is no file {shown}.") from error
@@ -45,19 +50,33 @@ def read_table(name: str) -> Any:
     return frame
 
 
+def _text_of(content: bytes) -> bytes:
+    """What came on standard input.
+
+    Raises: DataError for a file of another kind than text.
+    """
+    for begin, kind, advice in NO_TEXT:
+        if content.startswith(begin):
+            raise DataError(f"Standard input is {kind}, not CSV: {advice}.")
+    return content
+
+
 def as_frame(data: Any) -> pd.DataFrame:
-    """The data as a frame, a Parquet file read.
+    """The data as a frame, Parquet files read: one, those of a pattern, or of a folder.
 
     Raises: DataError.
     """
     if isinstance(data, pd.DataFrame):
         return data
+    frames = [_parquet(path) for path in files_of(data)]
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+
+def _parquet(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_parquet(data)
-    except FileNotFoundError as error:
-        raise DataError(f"There is no file {data!r}.") from error
+        return pd.read_parquet(path)
     except (ValueError, OSError) as error:
-        raise DataError(f"{data!r} is not a CSV or Parquet file, or is damaged: {error}") from error
+        raise DataError(f"{str(path)!r} is not a Parquet file, or is damaged: {error}") from error
 
 
 def check_target(name: str | None) -> None:

@@ -254,11 +254,12 @@ class Design:
         return sum(kept)
 
     def _sent(self, courier: Courier) -> Design:
-        """The rows on the way to the courier's device: those of weights and offsets whole."""
-        moved = replace(self, offsets=(), weight=None, onto=None, pages=None)._pick(courier.send)
+        """The rows on the way to the courier's device: response, weights and offsets in all digits."""
+        moved = replace(self, y=self.y[:0], offsets=(), weight=None, onto=None, pages=None)._pick(courier.send)
         exact = {id(o): courier.exact(o) for o in (*self.offsets, self.weight) if o is not None}
         return replace(
             moved,
+            y=courier.exact(self.y) if self.y.dim() == 1 else courier.exact(self.y.T).T,
             offsets=tuple(None if o is None else exact[id(o)] for o in self.offsets),
             weight=None if self.weight is None else exact[id(self.weight)],
         )

@@ -7,8 +7,9 @@ name: a variable `C` does not break `C(g)`.
 from __future__ import annotations
 
 import ast
+import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,10 +76,14 @@ class DataColumns(Mapping[str, Any]):
         return len(self.source.names)
 
 
-def names_in(factor: Factor) -> set[str]:
+Evaluate = Callable[[Factor, DataColumns, Mapping[str, Any], dict[str, Any]], Any]  # as `evaluate`
+
+
+@functools.lru_cache(256)
+def names_in(factor: Factor) -> frozenset[str]:
     """The variables that a factor needs: its own name, or the roots of the names in its code."""
     if factor.kind == "lookup":
-        return {factor.text}
+        return frozenset({factor.text})
     quoted, nodes = QUOTED.findall(factor.text), _nodes(factor.text)
     asked = {
         a.value
@@ -87,7 +92,8 @@ def names_in(factor: Factor) -> set[str]:
         for a in n.args
         if isinstance(a, ast.Constant)
     }
-    return {*quoted, *asked, *(n.id for n in nodes if isinstance(n, ast.Name))} - set(map(_placeholder, quoted))
+    named = {n.id for n in nodes if isinstance(n, ast.Name)}
+    return frozenset({*quoted, *asked, *named} - set(map(_placeholder, quoted)))
 
 
 def _is_called(call: ast.Call, name: str) -> bool:
@@ -98,6 +104,7 @@ def _placeholder(quoted: str) -> str:
     return f"quoted_{quoted.encode().hex()}"
 
 
+@functools.lru_cache(256)
 def _nodes(text: str) -> list[ast.AST]:
     """What code consists of; nothing where it cannot be read."""
     try:
@@ -126,15 +133,51 @@ def _as_number(node: ast.expr) -> ast.expr:
     return ast.BinOp(ast.Constant(1.0), ast.Mult(), node) if logic or isinstance(node, ast.Compare) else node
 
 
+@functools.lru_cache(256)
 def _counting(text: str) -> str:
-    quoted = {_placeholder(name): f"`{name}`" for name in QUOTED.findall(text)}
     if not any(isinstance(n, ast.Compare | ast.operator | ast.Invert) for n in _nodes(text)):
         return text
     tree = ast.parse(QUOTED.sub(lambda m: _placeholder(m[1]), text).strip(), mode="eval")
-    changed = ast.unparse(_Counting().visit(tree))
-    for placeholder, name in quoted.items():
-        changed = changed.replace(placeholder, name)
-    return changed
+    return _unparsed(_Counting().visit(tree), text)
+
+
+def _unparsed(node: ast.AST, text: str) -> str:
+    """The code of a node of `text`, with the names that are quoted there."""
+    code = ast.unparse(node)
+    for name in QUOTED.findall(text):
+        code = code.replace(_placeholder(name), f"`{name}`")
+    return code
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A call of what remembers something: the code of its first argument, and its own with `argument` in that place.
+
+    Both are empty where it has no argument without a name.
+    """
+
+    argument: str = ""
+    code: str = ""
+
+
+def transforms_in(factor: Factor, caller: Mapping[str, Any]) -> list[Transform]:
+    """The calls in a factor's code that remember something of the data of a fit."""
+    found = []
+    for node in _nodes(factor.text) if factor.kind == "python" else ():
+        if isinstance(node, ast.Call) and getattr(_called(node.func, caller), "__is_stateful_transform__", False):
+            first, *others = node.args or (None,)
+            general = ast.Call(node.func, [ast.Name("argument"), *others], node.keywords)
+            found.append(
+                Transform(_unparsed(first, factor.text), _unparsed(general, factor.text)) if first else Transform()
+            )
+    return found
+
+
+def _called(function: ast.expr, caller: Mapping[str, Any]) -> Any:
+    """What code calls by a plain name or as an attribute of one; None for anything else."""
+    if isinstance(function, ast.Attribute):
+        return getattr(_called(function.value, caller), function.attr, None)
+    return {**caller, **OURS}.get(function.id) if isinstance(function, ast.Name) else None
 
 
 def promoted_kinds(text: str) -> str:

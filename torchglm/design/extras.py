@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from torchglm.design.environment import DataColumns, evaluate
+from torchglm.design.environment import DataColumns, Evaluate, evaluate
 from torchglm.design.numbers import as_tensor, row_label
 from torchglm.design.request import Request
 from torchglm.design.sources import Source, as_series
@@ -33,13 +33,13 @@ class Extra:
         """As a summary names it."""
         return self.factor.text if self.factor is not None else "an array"
 
-    def read(self, data: DataColumns, caller: Mapping[str, Any]) -> Tensor:
+    def read(self, data: DataColumns, caller: Mapping[str, Any], evaluated: Evaluate = evaluate) -> Tensor:
         """(rows,) float64, NaN where missing.
 
         Raises: DataError for an array of another length; what evaluating an expression raises.
         """
         if self.factor is not None:
-            value = evaluate(self.factor, data, caller, {})
+            value = evaluated(self.factor, data, caller, {})
         else:
             value = self.array if data.rows is None else self.array[data.rows]
         tensor = as_tensor(f"{self.role}={self.label}", value).to(torch.float64)

@@ -9,21 +9,23 @@ import numpy as np
 import pandas as pd
 import torch
 
-from torchglm.design.environment import DataColumns, caller_values, evaluate
+from torchglm.design.environment import DataColumns, Evaluate, caller_values, evaluate
 from torchglm.design.extras import aligned
 from torchglm.design.sources import Source
 from torchglm.design.terms import Factor
 from torchglm.errors import DataError, OptionError
 
 
-def read_key(role: str, given: Any, source: Source, caller: Mapping[str, Any]) -> tuple[str, pd.Series]:
+def read_key(
+    role: str, given: Any, source: Source, caller: Mapping[str, Any], evaluated: Evaluate = evaluate
+) -> tuple[str, pd.Series]:
     """The label of a key and its values, one a row of the data: of a column, an expression in the data, or an array.
 
     Raises: UnknownNameError, DataError for an array of another length; OptionError for anything else.
     """
     if isinstance(given, str):
         factor = Factor(given, "lookup" if given in source else "python")
-        values = evaluate(factor, DataColumns(source), caller_values([factor], source, caller), {})
+        values = evaluated(factor, DataColumns(source), caller_values([factor], source, caller), {})
         label = given
     else:
         values, label = (given.detach().cpu() if isinstance(given, torch.Tensor) else given), "an array"

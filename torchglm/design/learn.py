@@ -19,7 +19,7 @@ from formulaic.utils.cast import as_columns
 from torch import Tensor
 
 from torchglm.design.categorical import Marked, coded, codes_of, is_categorical, learn_levels
-from torchglm.design.environment import DataColumns, evaluate, kept_values, names_in
+from torchglm.design.environment import DataColumns, Evaluate, evaluate, kept_values, names_in
 from torchglm.design.numbers import as_tensor, missing_rows, view_of
 from torchglm.design.schema import Categorical, Learned, Numeric, Schema, Values, even_table
 from torchglm.design.sources import Source
@@ -121,7 +121,11 @@ def _refuse_constant_factors(schema: Schema) -> None:
 
 
 def apply(
-    schema: Schema, source: Source, rows: np.ndarray | None, new_levels: str = "raise"
+    schema: Schema,
+    source: Source,
+    rows: np.ndarray | None,
+    new_levels: str = "raise",
+    evaluated: Evaluate = evaluate,
 ) -> tuple[dict[str, Values], Tensor]:
     """The values of the factors in new data, by what the schema remembers, and (rows,) True where one is missing.
 
@@ -134,7 +138,7 @@ def apply(
     values: dict[str, Values] = {}
     for factor in schema.parsed.factors:
         known = schema.factors[factor.text]
-        value = evaluate(factor, data, schema.caller, _copied(schema.state))
+        value = evaluated(factor, data, schema.caller, _copied(schema.state))
         if isinstance(known, Categorical):
             inner = value.values if isinstance(value, Marked) else value
             codes = codes_of(factor.text, _full_length(factor.text, inner, count), known.levels, new_levels)

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from torchglm.design.environment import DataColumns
+from torchglm.design.environment import DataColumns, Evaluate, evaluate
 from torchglm.design.extras import Extra, read_extra
 from torchglm.design.numbers import row_label
 from torchglm.design.sources import Source
@@ -38,6 +38,7 @@ def new_offset(
     rows: np.ndarray | None,
     caller: Mapping[str, Any],
     given: Mapping[str, Any],
+    evaluated: Evaluate = evaluate,
 ) -> Tensor | None:
     """The offset of new data: every offset of the fit evaluated there again; `given` replaces one that was an array.
 
@@ -54,7 +55,7 @@ def new_offset(
                     f"({'ones' if extra.role == 'exposure' else 'zeros'} for none), or fit with the name of a column."
                 )
             extra = read_extra(extra.role, value, source) or extra
-        column = extra.read(data, caller)
+        column = extra.read(data, caller, evaluated)
         if extra.role == "exposure":
             column = log_exposure(column, extra.label, source.index if rows is None else source.index[rows])
         total = column if total is None else total + column

@@ -28,6 +28,8 @@ KINDS = (
 )
 
 
+WIDTHS = [f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)]
+NULLABLE = frozenset((*WIDTHS, "Float32", "Float64", "boolean"))  # pandas' numbers that may be missing
 PLAIN = tuple(map(np.dtype, ("float64", "float32", "int64", "int32", "bool")))  # nothing to settle about them
 
 
@@ -35,7 +37,7 @@ PLAIN = tuple(map(np.dtype, ("float64", "float32", "int64", "int32", "bool")))  
 class Source:
     """A table: names, a number of rows, an index, and columns as pandas Series on request.
 
-    `keeps_order` says that the categories of arrow columns stand in an order that somebody chose.
+    `keeps_order` says that categories stand in an order that somebody chose, also those of arrow columns.
     """
 
     names: tuple[str, ...]
@@ -53,6 +55,10 @@ class Source:
         if name not in self._columns:
             self._columns[name] = as_series(self.table[name], name, self.index, self.keeps_order)
         return self._columns[name]
+
+    def for_another_fit(self) -> Source:
+        """The same table, of which nothing is remembered that only concerns one fit."""
+        return self
 
     def refuse_unknown(self, name: str) -> None:
         """Nothing, where there is one column of that name.
@@ -86,9 +92,9 @@ def open_source(data: Any, room: Room | None = None) -> Source:
     Raises: DataError where it is none, or where its columns have different lengths.
     """
     if isinstance(data, Source):
-        return data
+        return data.for_another_fit()
     if isinstance(data, pd.DataFrame):
-        return Source(tuple(map(str, data.columns)), len(data), data.index, _named(data))
+        return Source(tuple(map(str, data.columns)), len(data), data.index, _named(data), keeps_order=True)
     if isinstance(data, Mapping):
         return _from_mapping(data)
     module = _library(data)
@@ -102,7 +108,8 @@ def open_source(data: Any, room: Room | None = None) -> Source:
 
         if isinstance(data, pyarrow.Table | pyarrow.RecordBatch):
             from_pandas = data.schema.pandas_metadata is not None
-            return Source(tuple(data.schema.names), data.num_rows, pd.RangeIndex(data.num_rows), data, from_pandas)
+            index = pd.RangeIndex(data.num_rows)
+            return Source(tuple(data.schema.names), data.num_rows, index, as_written(data), from_pandas)
     from torchglm.design.streams.open import is_small, open_stream, room_of
 
     small = None if room is not None else is_small(data, room_of())
@@ -112,6 +119,29 @@ def open_source(data: Any, room: Room | None = None) -> Source:
     if stream is None:
         raise DataError(f"data must be {KINDS}; got {type(data).__name__}.")
     return stream
+
+
+@dataclass(frozen=True)
+class Written:
+    """An Arrow table that pandas made of columns of these `kinds`."""
+
+    table: Any
+    kinds: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        kind = self.kinds.get(name)
+        return self.table[name] if kind is None else self.table[name].to_pandas(types_mapper=lambda _: kind)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+def as_written(table: Any) -> Any:
+    """An Arrow table, with integers that may be missing as pandas had them: else a missing one makes floats of all."""
+    columns = (table.schema.pandas_metadata or {}).get("columns", ())
+    kinds = {column["name"]: column["numpy_type"] for column in columns}
+    kinds = {name: pd.api.types.pandas_dtype(kind) for name, kind in kinds.items() if kind in NULLABLE}
+    return Written(table, kinds) if kinds else table
 
 
 def _library(values: Any) -> str:
@@ -152,9 +182,9 @@ def _from_mapping(data: Mapping[Any, Any]) -> Source:
         raise DataError("The columns of the data are Series with different indexes. Align them, or give arrays.")
     rows = next(iter(lengths.values()))
     assert rows is not None
-    return Source(
-        tuple(lengths), rows, pd.RangeIndex(rows) if index is None else index, {str(k): v for k, v in data.items()}
-    )
+    keeps_order = all(_library(values) != "pyarrow" for values in data.values())
+    table = {str(name): values for name, values in data.items()}
+    return Source(tuple(lengths), rows, pd.RangeIndex(rows) if index is None else index, table, keeps_order)
 
 
 def _dimensions(values: Any) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from torchglm.design.categorical import Marked, codes_of
 from torchglm.design.columns import Columns
-from torchglm.design.environment import DataColumns, evaluate
+from torchglm.design.environment import DataColumns
 from torchglm.design.extras import refuse_bad_weights
 from torchglm.design.keys import read_key
 from torchglm.design.learn import apply, raw_missing
@@ -24,6 +25,7 @@ from torchglm.design.response import read_columns, read_response
 from torchglm.design.schema import Categorical, Values
 from torchglm.design.sources import Source
 from torchglm.design.streams.learn import Known
+from torchglm.design.streams.own_rows import OwnRows
 from torchglm.design.streams.packed import Tensors, make_room, no_rows, read_back, written
 from torchglm.design.streams.plan import Plan
 from torchglm.design.streams.spool import Spool
@@ -32,23 +34,65 @@ from torchglm.design.weights import KINDS
 from torchglm.progress import Count
 
 ADDED = ("offset", "exposure")
+NOTHING = torch.zeros(1, 0, dtype=torch.float64)
+COPIED = 1 << 16  # rows at once
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """The columns of a stream. `parts` holds a Columns a formula; extras and trials are None where there are none."""
+    """The columns of a stream: a Columns a formula, and what else there is, as it lies in the cache.
 
-    y: Tensor
+    `beside` names what there is beside columns and y: "weight", "trials", "offset 0" of the first formula, ...
+    """
+
     parts: tuple[Columns, ...]
-    offsets: tuple[Tensor | None, ...]
-    weight: Tensor | None
-    trials: Tensor | None
+    tensors: Tensors
+    rows: int
     pages: Pages
     tally: Tally
-    tensors: Tensors  # as they lie in the cache
+    beside: frozenset[str]
+
+    @property
+    def y(self) -> Tensor:
+        """(rows,), or (rows, k) of several columns."""
+        y = self.tensors.get("y", NOTHING)
+        return y[0] if len(y) == 1 else y.T
+
+    def column(self, name: str) -> Tensor | None:
+        """(rows,) what is beside the columns; None where there is none."""
+        return self.tensors.get(name, NOTHING)[0] if name in self.beside else None
+
+    def positive(self, directory: Path) -> Encoded:
+        """The rows with a positive weight, in a cache of their own.
+
+        Raises: DataError where the disk is full.
+        """
+        weight = self.column("weight")
+        if weight is None:
+            return self
+        with Spool(directory, int((weight > 0).sum())) as spool:
+            make_room(spool, self.tensors)
+            for start in range(0, self.rows, COPIED):
+                good = weight[start : start + COPIED] > 0
+                some = {name: table[:, start : start + COPIED][:, good] for name, table in self.tensors.items()}
+                spool.write(some, int(good.sum()))
+                self.pages.release()
+            tensors, pages = spool.finish()
+        parts = tuple(read_back(k, columns, tensors, spool.rows) for k, columns in enumerate(self.parts))
+        return replace(self, parts=parts, tensors=tensors, rows=spool.rows, pages=pages).centered(self.centers)
+
+    @property
+    def centers(self) -> list[Tensor]:
+        """Where the numeric columns of each formula are centred."""
+        return [columns.dense.centers for columns in self.parts]
+
+    def centered(self, centers: Sequence[Tensor]) -> Encoded:
+        """The same, centred there."""
+        parts = (replace(c, dense=replace(c.dense, centers=at)) for c, at in zip(self.parts, centers, strict=True))
+        return replace(self, parts=tuple(parts))
 
 
-def encode(plan: Plan, known: Known, kept: np.ndarray | None, rows: int) -> Encoded:
+def encode(plan: Plan, known: Known, kept: np.ndarray | None, rows: int, own: OwnRows) -> Encoded:
     """The columns of all pieces; `rows` is how many rows there are in all, on all processes.
 
     Raises: what reading and evaluating a piece raises; DataError where the disk is full.
@@ -60,7 +104,7 @@ def encode(plan: Plan, known: Known, kept: np.ndarray | None, rows: int) -> Enco
         Count("reading", plan.stream.rows, unit=" rows") as progress,
     ):
         for piece in plan.stream.pieces(plan.names((*plan.factors, *plan.beside)), plan.plain):
-            read = _read(plan, known, piece, kept, tally)
+            read = _read(plan, known, piece, kept, tally, own)
             if read is not None:
                 columns = tuple(
                     schema.columns(values, len(read.y), among=rows)
@@ -72,21 +116,16 @@ def encode(plan: Plan, known: Known, kept: np.ndarray | None, rows: int) -> Enco
                     make_room(spool, tensors)
                 spool.write(tensors, len(read.y))
             progress(piece.rows)
+        own.finish()
+        plan.stream.fix_order()
         tensors, pages = spool.finish()
     if templates is None:
         templates = tuple(schema.columns(no_rows(schema), 0, among=rows) for schema in known.schemas)
     parts = tuple(read_back(k, columns, tensors, spool.rows) for k, columns in enumerate(templates))
-    nothing = torch.zeros(1, 0, dtype=torch.float64)
-    y = tensors.get("y", nothing)
-    there = {"weight": plan.has_weights or known.has_trials, "trials": known.has_trials}
-    single = {name: tensors.get(name, nothing)[0] for name, is_there in there.items() if is_there}
-    offsets = tuple(
-        tensors.get(f"offset {k}", nothing)[0] if any(extra.role in ADDED for extra in extras) else None
-        for k, extras in enumerate(plan.extras)
-    )
-    return Encoded(
-        y[0] if len(y) == 1 else y.T, parts, offsets, single.get("weight"), single.get("trials"), pages, tally, tensors
-    )
+    beside = {f"offset {k}" for k, extras in enumerate(plan.extras) if any(extra.role in ADDED for extra in extras)}
+    beside |= {"weight"} if plan.has_weights or known.has_trials else set()
+    beside |= {"trials"} if known.has_trials else set()
+    return Encoded(parts, tensors, spool.rows, pages, tally, frozenset(beside))
 
 
 @dataclass(frozen=True)
@@ -109,25 +148,29 @@ class Piece:
         return out
 
 
-def _read(plan: Plan, known: Known, piece: Source, kept: np.ndarray | None, tally: Tally) -> Piece | None:
-    """The rows of a piece that are used and have a positive weight; None where there is none."""
+def _read(plan: Plan, known: Known, piece: Source, kept: np.ndarray | None, tally: Tally, own: OwnRows) -> Piece | None:
+    """The rows of a piece that are used; None where there is none."""
     caller = plan.values(piece)
-    rows = plan.subset(piece, caller)
+    rows = plan.subset(piece, caller, own.evaluate)
     tally.asked += piece.rows if rows is None else int(rows.sum())
     rows = np.ones(piece.rows, dtype=bool) if rows is None else rows
-    rows &= _complete(plan, piece, rows, caller, tally)
+    rows &= _complete(plan, piece, rows, caller, tally, own)
     if kept is not None:
         rows = rows & plan.cut(kept, piece)
     if not rows.any():
-        tally.note(piece, rows, rows)
+        tally.note(piece, rows)
         return None
     chosen = None if rows.all() else rows
     data, index = DataColumns(piece, chosen), piece.index if chosen is None else piece.index[chosen]
-    values, lost = zip(*(apply(replace(schema, caller=caller), piece, chosen) for schema in known.schemas), strict=True)
+    applied = (apply(replace(schema, caller=caller), piece, chosen, evaluated=own.evaluate) for schema in known.schemas)
+    values, lost = zip(*applied, strict=True)
     missing = torch.stack(lost).any(0)
-    y, trials = _response(plan, known, evaluate(plan.response, data, caller, {}), index)
+    y, trials = _response(plan, known, own.evaluate(plan.response, data, caller, {}), index)
     named = [(plan.response.text, column) for column in (y.unbind(1) if y.dim() == 2 else (y,))]
-    read = [[(extra, plan.extra(extra, piece).read(data, caller)) for extra in extras] for extras in plan.extras]
+    read = [
+        [(extra, plan.extra(extra, piece).read(data, caller, own.evaluate)) for extra in extras]
+        for extras in plan.extras
+    ]
     named += [(f"{extra.role}={extra.label}", column) for one in read for extra, column in one]
     for name, column in named:
         found = missing_rows(name, column, index)
@@ -137,19 +180,18 @@ def _read(plan: Plan, known: Known, piece: Source, kept: np.ndarray | None, tall
     weight = _weight(read, trials)
     good = ~missing
     if bool(good.any()):
-        for schema, own in zip(known.schemas, values, strict=True):
+        for schema, one in zip(known.schemas, values, strict=True):
             for name, factor in schema.factors.items():
                 if isinstance(factor, Categorical):
-                    tally.count(name, own[name][0][good], len(factor.levels))
+                    tally.count(name, one[name][0][good], len(factor.levels))
         if known.response is not None and known.response.levels is not None:
             tally.count("", y[good], len(known.response.levels))
     given, column = _given_weight(read)
     if given is not None and column is not None:
         refuse_bad_weights(given, column.where(good, 0.0), index)
-    used = good if weight is None else good.clone()
     if weight is not None:
-        good &= weight > 0
-    tally.note(piece, _among(rows, used), _among(rows, good))
+        tally.zero_weight += int((good & (weight == 0)).sum())
+    tally.note(piece, _among(rows, good))
     if not bool(good.any()):
         return None
     every = bool(good.all())
@@ -170,7 +212,9 @@ def _among(rows: np.ndarray, chosen: Tensor) -> np.ndarray:
     return out
 
 
-def _complete(plan: Plan, piece: Source, rows: np.ndarray, caller: Mapping[str, Any], tally: Tally) -> np.ndarray:
+def _complete(
+    plan: Plan, piece: Source, rows: np.ndarray, caller: Mapping[str, Any], tally: Tally, own: OwnRows
+) -> np.ndarray:
     """(rows of the piece,) True where no column used and no key is missing.
 
     Raises: DataError where missing="raise".
@@ -181,8 +225,8 @@ def _complete(plan: Plan, piece: Source, rows: np.ndarray, caller: Mapping[str, 
     if refuses and any(mask.any() for mask in found.values()):
         raise missing_values({name: mask for name, mask in found.items() if mask.any()}, piece.index)
     for key in plan.keys:
-        own = key if isinstance(key, str) else plan.cut(key, piece)
-        label, values = read_key("cluster", own, piece, caller)
+        given = key if isinstance(key, str) else plan.cut(key, piece)
+        label, values = read_key("cluster", given, piece, caller, own.evaluate)
         found[f"cluster={label}"] = missing = values.isna().to_numpy() & rows
         if refuses and missing.any():
             raise missing_key(f"cluster={label}", missing, piece.index)

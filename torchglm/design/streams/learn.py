@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from torchglm.design.categorical import Marked, is_categorical
-from torchglm.design.environment import DataColumns, called_names, evaluate, kept_values
-from torchglm.design.learn import checked_schema, columns_of, learn_value
+from torchglm.design.categorical import is_categorical
+from torchglm.design.environment import DataColumns, kept_values
+from torchglm.design.learn import checked_schema, learn_value
 from torchglm.design.response import MOST_CLASSES, Counts, Response, read_classes, read_response
 from torchglm.design.schema import Learned, Schema
-from torchglm.design.sources import Source
 from torchglm.design.streams.distinct import Distinct
+from torchglm.design.streams.own_rows import OwnRows, copied
 from torchglm.design.streams.plan import Plan
-from torchglm.design.streams.state import copied, learn_state
+from torchglm.design.streams.state import learn_state
 from torchglm.design.streams.stream import StreamedSource
 from torchglm.design.terms import Factor
-from torchglm.errors import DataError, FormulaError
+from torchglm.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Known:
     has_trials: bool
 
 
-def learn_stream(plan: Plan, kept: np.ndarray | None) -> Known:
+def learn_stream(plan: Plan, kept: np.ndarray | None, own: OwnRows) -> Known:
     """What the formulas are over the stream's rows, or over those where `kept` is True.
 
     Raises: what evaluating a factor raises; FormulaError for code that looks at more than its own row; DataError for
@@ -49,20 +49,21 @@ def learn_stream(plan: Plan, kept: np.ndarray | None) -> Known:
     """
     assert isinstance(plan.source, StreamedSource)
     names = plan.names((*plan.factors, *plan.beside))
-    head = next(plan.source.stream.pieces(names, plan.plain), None)  # the same one on every rank
+    head = plan.source.stream.head(names, plan.plain)  # the same one on every rank
     if head is None:
         raise DataError("The data have no rows.")
     caller = plan.values(head)
     states: dict[str, Any] = {}
-    seen = [learn_state(plan, factor, head, caller, kept, states) for factor in plan.terms]
+    seen = [learn_state(plan, factor, head, kept, states) for factor in plan.terms]
     counted = [count for count in seen if count is not None]
-    first = {factor: evaluate(factor, DataColumns(head), caller, states) for factor in (plan.response, *plan.terms)}
-    for factor in plan.factors:
-        _refuse_rows_together(factor, head, caller, states)
-    categorical = [f for f, value in first.items() if is_categorical(value)]
+    first = {
+        factor: own.evaluate(factor, DataColumns(head), caller, states if factor in plan.terms else {})
+        for factor in (*plan.factors, *plan.beside)
+    }
+    categorical = [factor for factor in (plan.response, *plan.terms) if is_categorical(first[factor])]
     if plan.request.classes and plan.response not in categorical:
         categorical.append(plan.response)
-    levels = _levels(plan, categorical, kept, states)
+    levels = _levels(plan, categorical, kept, states, own)
     response = levels.pop(plan.response, None)
     contrasts = plan.request.contrasts or {}
     learned: dict[str, Learned] = {}
@@ -94,73 +95,39 @@ def _read_levels(plan: Plan, values: Any) -> Response | None:
     return read_response(name, values, pd.RangeIndex(len(values)))
 
 
-def _levels(plan: Plan, factors: list[Factor], kept: np.ndarray | None, states: Mapping[str, Any]) -> dict[Factor, Any]:
+def _levels(
+    plan: Plan, factors: list[Factor], kept: np.ndarray | None, states: Mapping[str, Any], own: OwnRows
+) -> dict[Factor, Any]:
     """Each factor's distinct values, from one pass over the columns that they and the choice of rows need."""
     if not factors:
         return {}
-    found, wanted = {factor: Distinct() for factor in factors}, 0
+    text = plan.stream.text
+    found, wanted = {factor: Distinct(factor.text, factor.text in text) for factor in factors}, 0
     for piece in plan.stream.pieces(plan.names((*factors, *plan.beside)), plan.plain):
         caller = plan.values(piece)
-        rows = plan.subset(piece, caller) if kept is None else plan.cut(kept, piece)
+        rows = plan.subset(piece, caller, own.evaluate) if kept is None else plan.cut(kept, piece)
         data = DataColumns(piece, rows)
         wanted += piece.rows if rows is None else int(rows.sum())
         for factor, distinct in found.items():
             if factor != plan.response or len(distinct) <= MOST_CLASSES:  # beyond, it is refused in any case
-                distinct.add(evaluate(factor, data, caller, copied(states)))
+                value = own.evaluate(factor, data, caller, copied(states))
+                try:
+                    distinct.add(value)
+                except DataError:
+                    own.finish()  # code that looks at other rows is the likelier reason
+                    raise
     if not plan.ranks.total(wanted):
         raise no_row_wanted(plan)
     if plan.ranks.world > 1:
         every = plan.ranks.gather([replace(distinct, marked=None) for distinct in found.values()], "gathering levels")
-        joined = {factor: Distinct(marked=distinct.marked) for factor, distinct in found.items()}
+        joined = {f: Distinct(f.text, distinct.is_text, marked=distinct.marked) for f, distinct in found.items()}
         for each in every:
             for distinct, theirs in zip(joined.values(), each, strict=True):
                 distinct.join(theirs)
         found = joined
-    kept_order = plan.stream.keeps_order
-    return {f: distinct.values(kept_order and f.text not in plan.stream.text) for f, distinct in found.items()}
+    return {factor: distinct.values(plan.stream.keeps_order) for factor, distinct in found.items()}
 
 
 def no_row_wanted(plan: Plan) -> DataError:
     """The error of a subset= that leaves nothing."""
     return DataError(f"subset= leaves none of the {plan.source.rows} rows.")
-
-
-def _refuse_rows_together(factor: Factor, head: Source, caller: Mapping[str, Any], states: Mapping[str, Any]) -> None:
-    """Nothing, where a factor's value in a row does not depend on which other rows are looked at.
-
-    Raises: FormulaError: by pieces, x - x.mean() would not be what it is over all rows.
-    """
-    if factor.kind == "lookup" or head.rows < 2:
-        return
-    if "lag" in called_names(factor.text):
-        raise _together(factor)
-    first = np.arange(head.rows) < head.rows // 2
-    every = _arrays(factor, evaluate(factor, DataColumns(head), caller, copied(states)), head.rows)
-    for half in (first, ~first):
-        part = evaluate(factor, DataColumns(head, half), caller, copied(states))
-        pairs = zip(every, _arrays(factor, part, int(half.sum())), strict=True)
-        if not all(_equal(whole[half], some) for whole, some in pairs):
-            raise _together(factor)
-
-
-def _together(factor: Factor) -> FormulaError:
-    return FormulaError(
-        f"{factor.text!r} looks at more than its own row, so that the pieces of a stream would give other values than "
-        "the whole. Make a column of it first, or read the data into memory."
-    )
-
-
-def _arrays(factor: Factor, value: Any, count: int) -> list[np.ndarray]:
-    """The columns of a factor's value, (count,) each."""
-    if isinstance(value, Counts):
-        return [np.broadcast_to(np.asarray(column), count) for column in (value.successes, value.failures)]
-    if is_categorical(value):
-        inner = value.values if isinstance(value, Marked) else value
-        return [np.asarray(pd.Series(inner).astype(object))]
-    return [column.numpy() for column in columns_of(factor, value, count)]
-
-
-def _equal(one: np.ndarray, other: np.ndarray) -> bool:
-    if one.dtype == object:
-        return bool(pd.Series(one).equals(pd.Series(other)))
-    return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))

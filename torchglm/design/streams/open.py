@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,11 @@ from typing import Any
 from torchglm.design.sources import KINDS, Source
 from torchglm.design.streams.stream import Room, source_of
 from torchglm.errors import DataError, OptionError
+from torchglm.numerics.machine import large_directory, memory_bytes
 
-SHARE = 8  # of the machine's memory: one part is a stream's, unless memory_limit= says otherwise
+SHARE = 8  # of the memory there is: one part is a stream's, unless memory_limit= says otherwise
 UNITS = {"": 1, "K": 1_000, "M": 1_000**2, "G": 1_000**3, "T": 1_000**4}
+SIZE = re.compile(r"(\d+\.?\d*|\.\d+)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 SUFFIXES = (".parquet", ".pq")
 
 
@@ -24,22 +25,22 @@ def room_of(memory_limit: Any = None, cache: Any = None) -> Room:
 
     Raises: OptionError.
     """
-    directory = Path(tempfile.gettempdir() if cache is None else cache)
-    if not directory.is_dir():
-        raise OptionError(f"cache= is a directory that is there; got {str(directory)!r}.")
-    return Room(_bytes(memory_limit), directory)
+    given = large_directory() if cache is None else cache
+    if not isinstance(given, str | os.PathLike) or not Path(given).is_dir():
+        raise OptionError(f"cache= is a directory that is there; got {given!r}.")
+    return Room(_bytes(memory_limit), Path(given))
 
 
 def _bytes(limit: Any) -> int:
     if limit is None:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // SHARE
-    read = re.fullmatch(r"\s*([0-9.]+)\s*([KMGT]?)(i?)B?\s*", limit, re.IGNORECASE) if isinstance(limit, str) else None
-    if read:
+        return memory_bytes() // SHARE
+    size = limit
+    if isinstance(limit, str) and (read := SIZE.fullmatch(limit.strip())):
         step = UNITS[read[2].upper()]
-        limit = float(read[1]) * (step if not read[3] else 1024 ** list(UNITS).index(read[2].upper()))
-    if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit >= 1_000_000:
+        size = float(read[1]) * (step if not read[3] else 1024 ** list(UNITS).index(read[2].upper()))
+    if isinstance(size, bool) or not isinstance(size, int | float) or not 1_000_000 <= size < float("inf"):
         raise OptionError(f'memory_limit= is bytes, a million at least, or text as "512 MB"; got {limit!r}.')
-    return int(limit)
+    return int(size)
 
 
 def open_stream(data: Any, room: Room) -> Source | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import zlib
 from collections.abc import Collection, Sequence
@@ -11,7 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from torchglm.design.streams.stream import Batches, Room, Stream, is_text
+from torchglm.design.sources import as_written
+from torchglm.design.streams.stream import Batches, Room, Stream, is_text, text_columns
 from torchglm.errors import DataError
 from torchglm.numerics.ranks import Ranks
 
@@ -20,9 +22,9 @@ READ_BYTES = 1 << 20  # of a column at once: else a row group's columns are read
 
 @dataclass(frozen=True)
 class RowGroup:
-    """A row group: which of its file's, where its rows begin among all rows, and how many they are."""
+    """A row group: which of which file's, where its rows begin among all rows, and how many they are."""
 
-    path: Path
+    file: int
     number: int
     start: int
     rows: int
@@ -61,7 +63,7 @@ class ParquetStream(Stream):
     @property
     def text(self) -> frozenset[str]:
         """The columns of text."""
-        return frozenset(field.name for field in self.schema if is_text(field.type))
+        return text_columns(self.schema)
 
     @property
     def identity(self) -> str:
@@ -107,13 +109,13 @@ class ParquetStream(Stream):
         """Tables of the columns."""
         wanted = list(dict.fromkeys(names))
         text = sorted(self.text.intersection(plain))
-        for path in dict.fromkeys(group.path for group in self.groups):
-            groups = [group for group in self.groups if group.path == path]
+        for file_number, found in itertools.groupby(self.groups, lambda group: group.file):
+            path, groups = self.paths[file_number], list(found)
             try:
                 with pq.ParquetFile(path, read_dictionary=text, pre_buffer=False, buffer_size=READ_BYTES) as file:
                     start = groups[0].start
                     for batch in file.iter_batches(rows, [group.number for group in groups], wanted):
-                        yield start, pa.Table.from_batches([batch])
+                        yield start, as_written(pa.Table.from_batches([batch]))
                         start += batch.num_rows
             except (OSError, pa.ArrowException) as error:
                 self.refuse_changed()
@@ -127,7 +129,7 @@ def open_parquet(paths: Sequence[Path], room: Room) -> ParquetStream:
     """
     groups: list[RowGroup] = []
     stamps, schema, start = [], None, 0
-    for path in paths:
+    for k, path in enumerate(paths):
         if not path.exists():
             raise DataError(f"There is no file {str(path)!r}.")
         stamps.append(stamp(path))
@@ -142,7 +144,7 @@ def open_parquet(paths: Sequence[Path], room: Room) -> ParquetStream:
             _refuse_other_schema(path, own, paths[0], schema)
         for number in range(facts.num_row_groups):
             rows = facts.row_group(number).num_rows
-            groups.append(RowGroup(path, number, start, rows))
+            groups.append(RowGroup(k, number, start, rows))
             start += rows
     assert schema is not None
     return ParquetStream(tuple(paths), schema, tuple(groups), tuple(stamps), room)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from torchglm.design.design import ONE_RANK
-from torchglm.design.environment import DataColumns, evaluate, names_in
+from torchglm.design.environment import DataColumns, Evaluate, names_in
 from torchglm.design.extras import Extra
 from torchglm.design.keys import several
 from torchglm.design.request import Request, has_rows
@@ -92,22 +92,23 @@ class Plan:
         return {name: self.cut(value, piece) if has_rows(value, n) else value for name, value in self.caller.items()}
 
     def cut(self, value: Any, piece: Source) -> Any:
-        """One value a row of the data -> those of the piece."""
-        place = slice(piece.index[0], piece.index[-1] + 1)
+        """One value a row of the data -> those of the rows that the piece has."""
+        index = piece.index
+        place = slice(index.start, index.stop) if isinstance(index, pd.RangeIndex) else index.to_numpy()
         return value.iloc[place] if isinstance(value, pd.Series) else value[place]
 
     def extra(self, extra: Extra, piece: Source) -> Extra:
         """The argument for a piece."""
         return extra if extra.factor is not None else replace(extra, array=self.cut(extra.array, piece))
 
-    def subset(self, piece: Source, caller: Mapping[str, Any]) -> np.ndarray | None:
+    def subset(self, piece: Source, caller: Mapping[str, Any], evaluated: Evaluate) -> np.ndarray | None:
         """(rows of the piece,) True where subset= wants the row; None for all."""
         subset = self.request.subset
         if subset is None:
             return None
         if not isinstance(subset, str):
             return np.asarray(self.cut(subset, piece)).astype(bool)
-        wanted = evaluate(self._factor(subset), DataColumns(piece), caller, {})
+        wanted = evaluated(self._factor(subset), DataColumns(piece), caller, {})
         wanted = wanted.fillna(False) if isinstance(wanted, pd.Series) else wanted
         mask = np.asarray(wanted)
         if mask.shape != (piece.rows,) or mask.dtype.kind not in "bO":

@@ -21,12 +21,14 @@ from torchglm.design.request import Request
 from torchglm.design.response import Response
 from torchglm.design.streams.encode import Encoded, encode
 from torchglm.design.streams.learn import Known, learn_stream, no_row_wanted
+from torchglm.design.streams.own_rows import OwnRows
 from torchglm.design.streams.plan import Plan
 from torchglm.design.streams.stream import StreamedSource
 from torchglm.design.streams.tally import Tally
 from torchglm.design.terms import Parsed
 from torchglm.design.weights import KINDS, Weights, all_zero, frequency_of_trials, no_trials
 from torchglm.errors import DataError
+from torchglm.numerics.machine import is_in_memory
 from torchglm.numerics.ranks import Ranks
 
 LOG = logging.getLogger("torchglm")
@@ -52,19 +54,23 @@ def prepare_stream(
         read_by_all(ranks, source.stream.identity, request.described(formulas, plan.caller))
         kept: np.ndarray | None = None
         while True:
-            known = learn_stream(plan, kept)
-            encoded = _over_ranks(plan, encode(plan, known, kept, source.rows))
+            own = OwnRows(plan.values)
+            known = learn_stream(plan, kept, own)
+            encoded = _over_ranks(plan, encode(plan, known, kept, source.rows, own))
             if encoded.tally.used == 0 or _learned_on_what_is_used(known, encoded):
                 break
             kept = _joined(plan, encoded.tally.rows)
         _refuse_nothing(plan, encoded)
         _tell(plan, encoded)
-        return tuple(_assembled(plan, known, encoded, k) for k in range(len(formulas)))
+        positive = encoded.positive(plan.stream.room.directory) if encoded.tally.zero_weight else encoded
+        return tuple(_assembled(plan, known, encoded, positive, k) for k in range(len(formulas)))
 
 
 def _tell(plan: Plan, encoded: Encoded) -> None:
     size = sum(tensor.numel() * tensor.element_size() for tensor in encoded.tensors.values())
-    LOG.info("%s rows encoded: %.3g GB in %s", f"{len(encoded.y):,}", size / 1e9, plan.stream.room.directory)
+    directory = plan.stream.room.directory
+    place = f"{directory}, which is memory: name another directory, cache=" if is_in_memory(directory) else directory
+    LOG.info("%s rows encoded: %.3g GB in %s", f"{len(encoded.y):,}", size / 1e9, place)
 
 
 def _over_ranks(plan: Plan, encoded: Encoded) -> Encoded:
@@ -72,14 +78,10 @@ def _over_ranks(plan: Plan, encoded: Encoded) -> Encoded:
     if plan.ranks.world == 1:
         return encoded
     own = encoded.tally
-    every = plan.ranks.gather(replace(own, rows=None, kept=None), "counting rows and levels")
+    every = plan.ranks.gather(replace(own, rows=None), "counting rows and levels")
     tally = reduce(Tally.plus, every)
-    centers = plan.ranks.gather([columns.dense.centers for columns in encoded.parts], "agreeing on centers")[0]
-    parts = tuple(
-        replace(columns, dense=replace(columns.dense, centers=center))
-        for columns, center in zip(encoded.parts, centers, strict=True)
-    )
-    return replace(encoded, parts=parts, tally=replace(tally, rows=own.rows, kept=own.kept))
+    first = plan.ranks.gather(encoded.centers, "agreeing on centers")[0]
+    return replace(encoded.centered(first), tally=replace(tally, rows=own.rows))
 
 
 def _joined(plan: Plan, rows: np.ndarray | None) -> np.ndarray | None:
@@ -109,23 +111,26 @@ def _refuse_nothing(plan: Plan, encoded: Encoded) -> None:
         raise no_trials() if given is None else all_zero(given.role, given.label)
 
 
-def _assembled(plan: Plan, known: Known, encoded: Encoded, k: int) -> Prepared:
-    extras, tally = plan.extras[k], encoded.tally
-    whole = Design(encoded.y, (encoded.parts[k],), (encoded.offsets[k],), encoded.weight, pages=encoded.pages)
-    design = held_in_shares(whole)
-    learned = known.response
-    response = Response(encoded.y, encoded.trials) if learned is None else replace(learned, y=encoded.y)
+def _design(encoded: Encoded, k: int) -> Design:
+    offset, weight = encoded.column(f"offset {k}"), encoded.column("weight")
+    return held_in_shares(Design(encoded.y, (encoded.parts[k],), (offset,), weight, pages=encoded.pages))
+
+
+def _assembled(plan: Plan, known: Known, encoded: Encoded, positive: Encoded, k: int) -> Prepared:
+    extras, tally, learned = plan.extras[k], encoded.tally, known.response
+    whole = _design(encoded, k)
+    response = Response(encoded.y, encoded.column("trials")) if learned is None else replace(learned, y=encoded.y)
     return Prepared(
-        design,
-        design,
+        whole if positive is encoded else _design(positive, k),
+        whole,
         known.schemas[k],
         response,
         plan.response.text,
-        _weights(extras, encoded.weight, encoded.trials),
+        _weights(extras, positive.column("weight"), positive.column("trials")),
         tuple(extra for extra in extras if extra.role == "offset"),
         next((extra for extra in extras if extra.role == "exposure"), None),
         plan.source.index,
-        tally.kept,
+        tally.rows,
         tally.asked - tally.used,
         tally.zero_weight,
         plan.formulas[k],

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
-from torchglm.design.streams.stream import Batches, Room, Stream, is_text
+from torchglm.design.sources import as_written
+from torchglm.design.streams.seal import Seals
+from torchglm.design.streams.stream import Batches, Room, Stream, is_text, text_columns
 from torchglm.errors import DataError
 
+Faults = tuple[type[Exception], ...]  # what a library raises
+ARROW: Faults = (OSError, pa.ArrowException)
 Read = Callable[[Sequence[str], int], Iterable[Any]]  # columns, rows of a batch -> record batches, in order
 
 
@@ -19,10 +24,14 @@ class ReaderStream(Stream):
     """What `read` hands out, which asks the library anew at every pass."""
 
     label: str
+    faults: Faults
     names: tuple[str, ...]
     total: int
     read: Read
     room: Room
+    keeps_order: bool = False
+    text: frozenset[str] = frozenset()
+    seals: Seals | None = field(default_factory=Seals)
 
     @property
     def rows(self) -> int:
@@ -32,13 +41,20 @@ class ReaderStream(Stream):
     def batches(self, names: Sequence[str], rows: int, plain: Collection[str]) -> Batches:
         """Tables of the columns."""
         start = 0
-        try:
+        with _reading(self.label, self.faults):
             for batch in self.read(list(dict.fromkeys(names)), rows):
                 table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
-                yield start, _coded(table, plain)
+                yield start, as_written(_coded(table, plain))
                 start += table.num_rows
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{self.label} cannot be read: {error}") from error
+
+
+@contextmanager
+def _reading(label: str, faults: Faults) -> Iterator[None]:
+    """A block in which a library's own errors become a DataError."""
+    try:
+        yield
+    except faults as error:
+        raise DataError(f"{label} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def open_dataset(dataset: Any, room: Room) -> ReaderStream:
@@ -50,34 +66,45 @@ def open_dataset(dataset: Any, room: Room) -> ReaderStream:
     def read(names: Sequence[str], rows: int) -> Iterable[Any]:
         return dataset.to_batches(columns=list(names), batch_size=rows, batch_readahead=1, fragment_readahead=1)
 
-    try:
+    label, schema = "The pyarrow dataset", dataset.schema
+    with _reading(label, ARROW):
         total = dataset.count_rows()
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"The pyarrow dataset cannot be read: {error}") from error
-    return ReaderStream("The pyarrow dataset", tuple(dataset.schema.names), total, read, room)
+    keeps_order, text = schema.pandas_metadata is not None, text_columns(schema)
+    return ReaderStream(label, ARROW, tuple(schema.names), total, read, room, keeps_order, text)
 
 
 def open_duckdb(relation: Any, room: Room) -> ReaderStream:
-    """The stream of a DuckDB relation, such as duckdb.sql("SELECT ...") gives."""
+    """The stream of a DuckDB relation, such as duckdb.sql("SELECT ...") gives.
+
+    Raises: DataError.
+    """
+    import duckdb
 
     def read(names: Sequence[str], rows: int) -> Iterable[Any]:
         columns = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
         return relation.project(columns).to_arrow_reader(rows)
 
-    total = int(relation.aggregate("count(*)").fetchall()[0][0])
-    return ReaderStream("The DuckDB relation", tuple(relation.columns), total, read, room)
+    label, faults = "The DuckDB relation", (duckdb.Error, *ARROW)
+    with _reading(label, faults):
+        total = int(relation.aggregate("count(*)").fetchall()[0][0])
+        return ReaderStream(label, faults, tuple(relation.columns), total, read, room)
 
 
 def open_lazy(lazy: Any, room: Room) -> ReaderStream:
-    """The stream of a polars LazyFrame: its query runs once a pass, on polars' streaming engine."""
+    """The stream of a polars LazyFrame: its query runs once a pass, on polars' streaming engine.
+
+    Raises: DataError.
+    """
     import polars
 
     def read(names: Sequence[str], rows: int) -> Iterable[Any]:
         for frame in lazy.select(list(names)).collect_batches(chunk_size=rows, maintain_order=True):
             yield _arrow_of(frame)
 
-    total = int(lazy.select(polars.len()).collect().item())
-    return ReaderStream("The polars LazyFrame", tuple(lazy.collect_schema().names()), total, read, room)
+    label, faults = "The polars LazyFrame", (polars.exceptions.PolarsError, *ARROW)
+    with _reading(label, faults):
+        total = int(lazy.select(polars.len()).collect().item())
+        return ReaderStream(label, faults, tuple(lazy.collect_schema().names()), total, read, room)
 
 
 def _arrow_of(frame: Any) -> pa.Table:
@@ -90,7 +117,7 @@ def _arrow_of(frame: Any) -> pa.Table:
 
 def _coded(table: pa.Table, plain: Collection[str]) -> pa.Table:
     """The table with text that is only looked at as categories."""
-    for k, field in enumerate(table.schema):
-        if field.name in plain and is_text(field.type):
-            table = table.set_column(k, field.name, table.column(k).dictionary_encode())
+    for k, column in enumerate(table.schema):
+        if column.name in plain and is_text(column.type):
+            table = table.set_column(k, column.name, table.column(k).dictionary_encode())
     return table

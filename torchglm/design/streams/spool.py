@@ -111,8 +111,9 @@ class Spool:
         if not self.rows:
             return {name: torch.empty(s.width, 0, dtype=s.dtype) for name, s in self.sections.items()}, Pages(None)
         os.ftruncate(self.file.fileno(), self.size)
-        # Private, for torch warns of memory that cannot be written to; nothing here writes.
-        mapped = mmap.mmap(self.file.fileno(), self.size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+        # Shared: of a private map the system would have to promise as much memory and swap. Torch warns of memory that
+        # cannot be written to; nothing here writes.
+        mapped = mmap.mmap(self.file.fileno(), self.size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ | mmap.PROT_WRITE)
         tensors = {}
         for name, section in self.sections.items():
             items = section.gap // section.dtype.itemsize * section.width

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from torchglm.design.sources import Source, as_series
 from torchglm.design.streams.ahead import ahead
+from torchglm.design.streams.seal import Reading, Seals
 from torchglm.errors import DataError
 from torchglm.numerics.ranks import Ranks
 
@@ -35,12 +38,22 @@ class Room:
 
 
 class Stream(ABC):
-    """A table read in pieces. What one is: `names`, `rows` and `batches`; `label` is what messages call it."""
+    """A table read in pieces. What one is: `names`, `rows` and `batches`; `label` is what messages call it.
+
+    keeps_order  whether the categories of its dictionaries stand in an order that somebody chose
+    text         the columns of text, whose categories have no order, though they may come as some
+    seals        of a stream that cannot tell otherwise whether its data have changed
+    is_ours      whether no code of the caller's makes its batches: only then another thread may do so
+    """
 
     label: str
     room: Room
     names: tuple[str, ...]
     rows: int
+    keeps_order: bool = False
+    text: frozenset[str] = frozenset()
+    seals: Seals | None = None
+    is_ours: bool = True
 
     @abstractmethod
     def batches(self, names: Sequence[str], rows: int, plain: Collection[str]) -> Batches:
@@ -69,38 +82,58 @@ class Stream(ABC):
         Raises: DataError.
         """
 
-    @property
-    def keeps_order(self) -> bool:
-        """Whether the categories of its dictionaries stand in an order that somebody chose."""
-        return False
+    def for_another_fit(self) -> Stream:
+        """The same, whose rows may come in another order than in the passes of the fits before."""
+        return self if self.seals is None else replace(self, seals=self.seals.for_another_fit())  # type: ignore[type-var]
 
-    @property
-    def text(self) -> frozenset[str]:
-        """The columns of text, whose categories have no order, though they may come as some."""
-        return frozenset()
+    def fix_order(self) -> None:
+        """Nothing; rows that later passes give in another order than the last one are refused from now on."""
+        if self.seals is not None:
+            self.seals.fix()
 
-    def pieces(self, names: Sequence[str], plain: Collection[str] = ()) -> Iterator[Source]:
+    def head(self, names: Sequence[str], plain: Collection[str] = ()) -> Source | None:
+        """The first piece that has rows; None where there is none."""
+        with closing(self.batches(names, self.room.piece_rows(len(names)), plain)) as tables:
+            return next((self._piece(start, table) for start, table in tables if len(table)), None)
+
+    def _piece(self, start: int, table: Any) -> Source:
+        index = pd.RangeIndex(start, start + len(table))
+        return Source(self.names, len(table), index, table, self.keeps_order)
+
+    def pieces(self, names: Sequence[str], plain: Collection[str] = ()) -> Generator[Source, None, None]:
         """The rows as tables of the columns `names`, each labelled by its place; the next one is read meanwhile.
 
-        A table knows the names of all columns, so that a message can suggest one.
+        A table knows the names of all columns, so that a message can suggest one. Close it where it is left early.
 
         Raises: DataError for data that are damaged, or that have changed since the stream was opened.
         """
-        read = 0
-        for start, table in ahead(self.batches(names, self.room.piece_rows(len(names)), plain)):
-            count = len(table)
-            read += count
-            if count:
-                index = pd.RangeIndex(start, start + count)
-                yield Source(self.names, count, index, table, self.keeps_order)
+        read, reading = 0, None
+        if self.seals is not None:
+            names, reading = [*names, *self.seals.tie(names)], Reading(self.seals, self.rows)
+        batches = self.batches(names, self.room.piece_rows(len(names)), plain)
+        with closing(ahead(batches) if self.is_ours else batches) as tables:
+            for start, table in tables:
+                if len(table):
+                    piece = self._piece(start, table)
+                    read += piece.rows
+                    if reading is not None:
+                        reading.add(piece, names)
+                    yield piece
         self.refuse_changed()
         if read != self.rows:
             raise DataError(f"{self.label} gave {read} rows where it had {self.rows} before: it has changed meanwhile.")
+        if reading is not None:
+            reading.seals.compare(self.label, reading.found)
 
 
 def is_text(kind: Any) -> bool:
     """Whether an Arrow type is text."""
     return str(kind) in ("string", "large_string", "string_view")
+
+
+def text_columns(schema: Any) -> frozenset[str]:
+    """The columns of text of an Arrow schema."""
+    return frozenset(column.name for column in schema if is_text(column.type))
 
 
 @dataclass(frozen=True)
@@ -110,15 +143,19 @@ class WholeColumns:
     stream: Stream
 
     def __getitem__(self, name: str) -> pd.Series:
-        pieces = [piece.column(name) for piece in self.stream.pieces([name])]
-        if any(isinstance(piece.dtype, pd.CategoricalDtype) for piece in pieces):
-            joined: Any = pd.api.types.union_categoricals(pieces, ignore_order=not _ordered(pieces))
-            return pd.Series(joined)
-        return pd.concat(pieces, ignore_index=True)
+        return joined([piece.column(name) for piece in self.stream.pieces([name])])
 
 
-def _ordered(pieces: list[pd.Series]) -> bool:
-    return all(isinstance(p.dtype, pd.CategoricalDtype) and bool(p.dtype.ordered) for p in pieces)
+def joined(pieces: list[pd.Series]) -> pd.Series:
+    """The pieces of a column as one. Categories that differ become those of all, in no order."""
+    kinds = {piece.dtype for piece in pieces}
+    labels = {kind.categories.dtype if isinstance(kind, pd.CategoricalDtype) else None for kind in kinds}
+    if len(kinds) > 1 and len(labels) == 1 and None not in labels:
+        one: Any = pd.api.types.union_categoricals(pieces, ignore_order=True)
+        return pd.Series(one)
+    if len(kinds) == 1 and isinstance(pieces[0].dtype, np.dtype):
+        return pd.Series(np.concatenate([piece.to_numpy() for piece in pieces]), copy=False)
+    return pd.concat(pieces, ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -134,6 +171,10 @@ class StreamedSource(Source):
         """
         self.refuse_unknown(name)
         return as_series(self.table[name], name, self.index, self.keeps_order)
+
+    def for_another_fit(self) -> StreamedSource:
+        """The same, whose rows may come in another order than in the passes of the fits before."""
+        return source_of(self.stream.for_another_fit())
 
 
 def source_of(stream: Stream) -> StreamedSource:

@@ -16,34 +16,26 @@ class Tally:
     """What the pass has found out so far, beside the columns.
 
     rows      (rows of the data,) True where a row is used; None for all
-    kept      the same for those that have a positive weight besides
-    used      how many rows are used;  asked: how many subset= wants
+    used      how many rows are used;  asked: how many subset= wants;  zero_weight: how many of those used count nothing
     levels    factor -> how often each of its levels occurs among the rows used
     """
 
     total: int
     shares: bool  # whether other rows are those of other ranks
     rows: np.ndarray | None = None
-    kept: np.ndarray | None = None
     asked: int = 0
     used: int = 0
     zero_weight: int = 0
     lost: dict[str, int] = field(default_factory=dict)  # column -> rows where it is missing
     levels: dict[str, Tensor] = field(default_factory=dict)
 
-    def note(self, piece: Source, used: np.ndarray, kept: np.ndarray) -> None:
-        """Nothing; of the rows of a piece those are used, and these kept, where True."""
+    def note(self, piece: Source, used: np.ndarray) -> None:
+        """Nothing; of the rows of a piece those are used where True."""
         self.used += int(used.sum())
-        self.zero_weight += int(used.sum() - kept.sum())
-        self.rows = self._noted(self.rows, piece, used)
-        self.kept = self._noted(self.kept, piece, kept)
-
-    def _noted(self, mask: np.ndarray | None, piece: Source, own: np.ndarray) -> np.ndarray | None:
-        if mask is None and own.all() and not self.shares:
-            return None
-        mask = np.full(self.total, not self.shares) if mask is None else mask
-        mask[piece.index[0] : piece.index[-1] + 1] = own
-        return mask
+        if self.rows is None and (self.shares or not used.all()):
+            self.rows = np.full(self.total, not self.shares)
+        if self.rows is not None:
+            self.rows[piece.index[0] : piece.index[-1] + 1] = used
 
     def plus(self, other: Tally) -> Tally:
         """The counts of both; which rows they are is left out."""

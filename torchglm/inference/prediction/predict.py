@@ -11,11 +11,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from torchglm.design.environment import Evaluate, evaluate
 from torchglm.design.learn import apply, complete_rows
 from torchglm.design.offsets import new_offset
 from torchglm.design.request import has_rows
 from torchglm.design.sources import Source, open_source
+from torchglm.design.streams.own_rows import OwnRows
 from torchglm.design.streams.pieces import pieces_of
+from torchglm.design.streams.stream import StreamedSource
 from torchglm.errors import OptionError
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.jacobian import LARGEST_MATRIX, eta_errors
@@ -79,14 +82,18 @@ def predict(record: Record, data: Any, asked: Asked, given: Mapping[str, Any]) -
     Rows with missing values are missing in the result, which has the index of the data. Aliased coefficients count as
     dropped. Standard errors on the response scale are those of the delta method; an interval is that of the linear
     predictor, mapped, its ends in order.
-    Raises: OptionError, LevelError, UnknownNameError, DataError.
+    Raises: OptionError, LevelError, UnknownNameError, DataError; FormulaError for code that would give other
+    values in the pieces of a stream than in the whole.
     """
     check(asked)
     source = open_source(data)
+    own = OwnRows(lambda _: record.schema.caller)
+    evaluated = own.evaluate if isinstance(source, StreamedSource) else evaluate
     found = [
-        shown(record, linear_predictor(record, piece, asked, _cut(given, piece, source.rows)), asked)
+        shown(record, linear_predictor(record, piece, asked, _cut(given, piece, source.rows), evaluated), asked)
         for piece in pieces_of(source, record.factors)
     ]
+    own.finish()
     return found[0] if len(found) == 1 else pd.concat(found)
 
 
@@ -137,11 +144,13 @@ def _fitted_rows(record: Record, estimate: Estimate) -> tuple[Tensor, Tensor]:
     return eta, se
 
 
-def linear_predictor(record: Record, source: Source, asked: Asked, given: Mapping[str, Any]) -> Linear:
+def linear_predictor(
+    record: Record, source: Source, asked: Asked, given: Mapping[str, Any], evaluated: Evaluate
+) -> Linear:
     """eta of the complete rows of new data, and its standard error where `asked` needs one."""
     kept = complete_rows(record.factors, source)
-    values, missing = apply(record.schema, source, kept, asked.new_levels)
-    offset = new_offset(record.offsets, record.exposure, source, kept, record.schema.caller, given)
+    values, missing = apply(record.schema, source, kept, asked.new_levels, evaluated)
+    offset = new_offset(record.offsets, record.exposure, source, kept, record.schema.caller, given, evaluated)
     missing = missing if offset is None else missing | torch.isnan(offset)
     setting = Setting(record.schema.columns(values, len(missing)), offset, len(missing))
     eta = setting.eta(record.defined_theta)
