@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import brentq, minimize
 from scipy.special import expit
 
 from torchglm import glm, multinomial, ordinal, proportionality_test
@@ -22,6 +24,38 @@ def test_a_column_far_from_zero_moves_the_cuts_alone(data, far):
     np.testing.assert_allclose(moved.bse[:3], near.bse[:3], rtol=1e-6)
     ends = [fit.conf_int(method="profile").loc["x"] for fit in (near, moved)]
     np.testing.assert_allclose(ends[1], ends[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("far", [10.0, 1e5])
+def test_profile_of_a_cut_of_a_column_far_from_zero(far):
+    """cut - far times x is a cut of the column moved back: its profile, by scipy on that column."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=300)
+    y = np.digitize(x + rng.logistic(size=300), [-1.0, 0.5])
+    fit = ordinal("y ~ x", pd.DataFrame({"x": x + far, "y": y}))
+
+    def nll(cut: float, beta: float, gap: float) -> float:
+        first = cut - far * beta
+        below = expit(np.stack([first - x * beta, first + np.exp(gap) - x * beta]))
+        chances = np.stack([below[0], below[1] - below[0], 1.0 - below[1]])
+        return -float(np.log(chances[y, np.arange(300)]).sum())
+
+    start = [fit.params["x"], math.log(fit.params["1|2"] - fit.params["0|1"])]
+    ridge = fit.cov_params().loc["x", "0|1"] / fit.cov_params().loc["0|1", "0|1"]
+
+    def root(cut: float) -> float:
+        near = [start[0] + ridge * (cut - fit.params["0|1"]), start[1]]
+        scaled = minimize(
+            lambda b: nll(cut, near[0] + b[0] / max(far, 1.0), near[1] + b[1]),
+            [0.0, 0.0],
+            tol=1e-13,
+            method="Nelder-Mead",
+        )
+        return 2.0 * (scaled.fun + fit.llf) - 1.959963984540054**2
+
+    at, se = fit.params["0|1"], fit.bse["0|1"]
+    expected = [brentq(root, at, at + side * 4.0 * se, xtol=1e-6 * se) for side in (-1.0, 1.0)]
+    np.testing.assert_allclose((fit.conf_int(method="profile").loc["0|1"] - expected) / se, 0.0, atol=1e-5)
 
 
 @pytest.mark.parametrize("far, spread", [(10.0, 1.0), (100.0, 1.0), (2000.0, 5.0)])

@@ -23,7 +23,11 @@ from torchglm.solvers.solver import Stop, run
 
 ROUNDS = 80
 CLOSE = Stop(1e-9, 50)
+ROUNDED = 1e-5  # standard errors: a search that stalls this near is at the maximum for the likelihood's twelve digits
+REACHED = 1e-6  # of the quantile
 FAR = 30.0  # units of the linear predictor: a standard error beyond is that of a coefficient without a finite maximum
+
+_UNKNOWN = (torch.empty(0), math.nan, math.nan)
 
 
 def vector_profile_interval(
@@ -31,7 +35,8 @@ def vector_profile_interval(
 ) -> tuple[Tensor, Tensor]:
     """Lower and upper ends (m,) of the coefficients at `places` (m,), formula's order; NaN where aliased.
 
-    Infinite where the likelihood never falls far enough, and on the side that `infinite` (p,) tells by its sign.
+    Infinite where the likelihood never falls far enough, and on the side that `infinite` (p,) tells by its sign; NaN
+    where the others have no maximum that a search finds.
     Raises: DataError where the data were written over.
     """
     estimate.refuse_changed_data()
@@ -60,21 +65,28 @@ class _Held:
         wald = self.quantile * float(self.estimate.unscaled_variances[self.place]) ** 0.5
         first = min(wald, far) if wald > 0.0 else far
         brackets = Brackets.of(torch.tensor([first], dtype=torch.float64), self.quantile)
-        theta = self.user
+        theta, lost = self.user, False  # whether a fit ended before its maximum
         while len(brackets.active) and brackets.rounds < ROUNDS:
             value = center + side * float(brackets.distance[0])
-            found = self._at(value, theta)
+            found = self._at(value, theta + (value - theta[self.place]) * self._ridge)
             root = slope = torch.tensor([math.nan], dtype=torch.float64)
-            if found is not None:
+            if found is _UNKNOWN:
+                lost = True
+            elif found is not None:
                 theta, nll, gradient = found
                 size = math.sqrt(max(2.0 * (nll - self.least), 0.0))
                 root = torch.tensor([math.copysign(size, side * gradient)], dtype=torch.float64)
                 slope = torch.tensor([abs(gradient) / size if size else math.nan], dtype=torch.float64)
             brackets.narrow(root, slope)
+        if lost and not math.isclose(float(brackets.reached[0]), self.quantile, rel_tol=REACHED):
+            return math.nan
         return center + side * float(brackets.found[0])
 
     def _at(self, value: float, start: Tensor) -> tuple[Tensor, float, float] | None:
-        """theta (p,) of the user with the coefficient held there, the nll, and its slope along the coefficient."""
+        """theta (p,) of the user with the coefficient held there, the nll, and its slope along the coefficient.
+
+        None outside of the domain; `_UNKNOWN` where the search ends before the maximum.
+        """
         objective, design = self.estimate.objective, self.estimate.objective.design
         offset = self._column * value
         own = design.offsets[self._predictor]
@@ -88,13 +100,13 @@ class _Held:
             solution = run(IRLS(), held, begin, CLOSE)
         except DomainError:
             return None
-        if not solution.status.converged:
-            return None
+        if not solution.status.converged and not solution.trace[-1]["step_in_se"] < ROUNDED:
+            return _UNKNOWN
         theta = value * self._home
         theta[free] += held.layout.to_user(solution.theta)
         theta[self.place] = value
         point = objective.slope(objective.layout.to_inner(theta))
-        return theta, point.value, float(point.gradient.dot(self._unit))
+        return theta, point.value, float(point.gradient.dot(self._along))
 
     @cached_property
     def user(self) -> Tensor:
@@ -113,6 +125,19 @@ class _Held:
         unit = torch.zeros_like(self.user)
         unit[self.estimate.layout.order[self.place]] = 1.0
         return unit
+
+    @cached_property
+    def _ridge(self) -> Tensor:
+        """(p,) what the user's coefficients move by, along the highest likelihood, when this one moves by 1."""
+        return self.estimate.layout.to_user(self._along)
+
+    @cached_property
+    def _along(self) -> Tensor:
+        """(p,) the same of the inner coefficients."""
+        layout, curvature = self.estimate.layout, self.estimate.curvature
+        through = dict(layout.shifted_constants()).get(self.place, self._unit)
+        moved = torch.where(curvature.aliased, 0.0, curvature.solve(through.to(self._unit)))
+        return moved / layout.to_user(moved)[self.place]
 
     @cached_property
     def _home(self) -> Tensor:
