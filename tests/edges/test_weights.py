@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from torchglm import glm
+from torchglm import glm, negative_binomial
 from torchglm.errors import WeightError
 
 NUMBERS = (
@@ -104,3 +104,32 @@ def test_weights_of_cbind_count_the_trials_of_a_row_that_often():
     assert ones.llf == pytest.approx(glm("cbind(k, m) ~ x", data, "binomial").llf, rel=1e-14)
     without = glm("cbind(k, m) ~ x", data.drop(index=2), "binomial", weights="w")
     assert glm("cbind(k, m) ~ x", data, "binomial", weights=[1, 2, 0, 3, 1.5]).llf == pytest.approx(without.llf)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_sampling_weights_have_no_units(data, family):
+    """All of one value are none: then every number but those of the sandwich is that without weights."""
+    formula = f"{FAMILIES[family]} ~ x + g"
+    link = "log" if family in ("gamma", "inverse_gaussian") else None
+    some, more = (glm(formula, data, family, link, prob_weights=w) for w in ("w", "7 * w"))
+    plain, equal = glm(formula, data, family, link), glm(formula, data, family, link, prob_weights=np.full(60, 5.0))
+    for number in NUMBERS:
+        np.testing.assert_allclose(getattr(more, number), getattr(some, number), rtol=1e-10, err_msg=number)
+        np.testing.assert_allclose(getattr(equal, number), getattr(plain, number), rtol=1e-10, err_msg=number)
+
+
+def test_sampling_weights_of_trials_and_of_rows_without_weight(data):
+    rows = data.assign(w=data["w"] * (data["x"] > -1.0), m=data["k"] + 1)
+    some, more = (glm("cbind(k, m) ~ x", rows, "binomial", prob_weights=w) for w in ("w", "7 * w"))
+    left = glm("cbind(k, m) ~ x", rows[rows["w"] > 0], "binomial", prob_weights="w")
+    for number in NUMBERS:
+        np.testing.assert_allclose(getattr(more, number), getattr(some, number), rtol=1e-10, err_msg=number)
+        np.testing.assert_allclose(getattr(left, number), getattr(some, number), rtol=1e-10, err_msg=number)
+
+
+def test_sampling_weights_leave_the_size_and_new_observations_alone(data):
+    some, more = (negative_binomial("y ~ x", data, prob_weights=w) for w in ("w", "7 * w"))
+    np.testing.assert_allclose(more.estimated, some.estimated, rtol=1e-6)
+    some, more = (glm("z ~ x", data, prob_weights=w) for w in ("w", "7 * w"))
+    new = data.iloc[:3]
+    np.testing.assert_allclose(more.predict(new, interval="prediction"), some.predict(new, interval="prediction"))

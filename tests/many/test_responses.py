@@ -164,3 +164,14 @@ def test_thousands_of_responses_take_a_few_passes(plots):
     assert fits.converged.all()
     assert fits.tidy().shape == (6000, 8)
     assert fits.glance().shape[0] == 3000
+
+
+def test_sampling_weights_are_those_of_the_rows_that_a_response_has(plots):
+    late = np.arange(len(plots)) > 30
+    some = plots.assign(w=plots["w"] * (np.arange(len(plots)) > 2), holes=plots["gaussian0"].where(late))
+    fits = glm("~ x", some, prob_weights="w", responses=["gaussian0", "holes"])
+    glance = fits.glance().set_index("response")
+    for name in fits:
+        alone = glm(f"{name} ~ x", some, prob_weights="w")
+        assert glance.loc[name, "dispersion"] == pytest.approx(alone.scale, rel=1e-10)
+        assert fits[name].deviance == pytest.approx(alone.deviance, rel=1e-10)

@@ -138,7 +138,7 @@ SOLVERS: dict[str, Callable[[], Numbers]] = {
     for name in ("lbfgs", "newton_cg", "sgd")
 }
 IN_SHARES = (
-    *("poisson", "precision weights", "frequency weights", "sampling weights", "trials", "many rows", "few digits"),
+    *("poisson", "precision weights", "frequency weights", "trials", "many rows", "few digits"),
     *("HC0", "HC3", "cluster", "two ways", "CR1S", "panel", "separated"),
     *("zero-inflated", "negative binomial", "multinomial", "sgd"),
 )

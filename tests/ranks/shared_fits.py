@@ -58,7 +58,7 @@ def made() -> pd.DataFrame:
 MODELS: dict[str, Callable[..., Any]] = {
     "poisson": lambda data, **how: tg.glm("y ~ x + z + g", data, "poisson", offset="o", freq_weights="w", **how),
     "gaussian": lambda data, **how: tg.glm("size ~ x + z + g", data, weights="w", **how),
-    "binomial": lambda data, **how: tg.glm("yes ~ x + z", data, "binomial", **how),
+    "binomial": lambda data, **how: tg.glm("yes ~ x + z", data, "binomial", prob_weights="w", **how),
     "ordinal": lambda data, **how: tg.ordinal("grade ~ x + z", data, **how),
     "inflated": lambda data, **how: tg.zero_inflated("many ~ x | 1", data, **how),
     "NB": lambda data, **how: tg.negative_binomial("many ~ x", data, **how),

@@ -212,4 +212,4 @@ def _weights(read: _Read, extras: list[Extra], source: Source, rows: np.ndarray 
     refuse_bad_weights(given, values, index)
     if not bool((values > 0).any()):
         raise all_zero(given.role, given.label)
-    return KINDS[given.role](values if trials is None else values * trials, given.label, trials)
+    return KINDS[given.role](values if trials is None else values * trials, given.label, trials).normal()

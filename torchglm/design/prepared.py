@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from torchglm.design.design import Design
 from torchglm.design.extras import Extra
@@ -16,7 +17,7 @@ from torchglm.design.response import Response
 from torchglm.design.schema import Schema
 from torchglm.design.sources import Source
 from torchglm.design.terms import Parsed
-from torchglm.design.weights import Weights
+from torchglm.design.weights import Probability, Weights
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,20 @@ class Prepared:
         """Of one value a row of the data, those of the rows of `design`: used, and of positive weight."""
         used = values if self.rows is None else values[self.rows]
         return used if not self.zero_weight else used[(self.whole.weight > 0).cpu().numpy()]  # type: ignore[operator]
+
+    def with_normal_weights(self, codes: np.ndarray | None = None) -> Prepared:
+        """The same, its weights as `Weights.normal` makes them: by the groups of `codes`, one a row of the data."""
+        whole = self.whole
+        if not isinstance(self.weights, Probability) or whole.weight is None:
+            return self
+        here = None if codes is None else torch.from_numpy(codes if self.rows is None else codes[self.rows])
+        every = replace(self.weights, values=whole.weight.cpu(), trials=self.response.trials).normal(here)
+        whole = replace(whole, weight=every.values.to(whole.weight))
+        if not self.zero_weight:
+            return replace(self, design=whole, whole=whole, weights=every)
+        weights = every.where(every.values > 0)
+        design = replace(self.design, weight=weights.values.to(whole.weight))
+        return replace(self, design=design, whole=whole, weights=weights)
 
     @property
     def offset_note(self) -> str | None:

@@ -2,7 +2,7 @@
 
 Precision      Var(y_i) = phi V(mu_i) / w_i      weights=        R's glm(weights=): doubling all doubles phi, SEs stay
 Frequency      row i stands for w_i equal rows   freq_weights=   every number as if the rows were written out
-Probability    row i was drawn with chance 1/w_i prob_weights=   sandwich covariance, as survey::svyglm
+Probability    row i was drawn with chance c/w_i prob_weights=   sandwich covariance, mean 1, as survey::svyglm
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ class Weights(ABC):
     def where(self, kept: Tensor) -> Self:
         """Those of the rows where `kept` is True."""
         return replace(self, values=self.values[kept], trials=None if self.trials is None else self.trials[kept])
+
+    def normal(self, codes: Tensor | None = None) -> Self:
+        """The same up to a factor that means nothing: one for all rows, or one a group, by `codes` (rows,)."""
+        return self
 
     def count(self) -> float:
         """n: how many observations the rows stand for. Rows of zero weight stand for none."""
@@ -63,12 +67,27 @@ class Frequency(Weights):
 
 @dataclass(frozen=True)
 class Probability(Weights):
-    """Inverse chances of having been sampled."""
+    """Inverse chances of having been sampled, up to a factor: `normal` makes 1 their mean over rows of positive weight.
+
+    So no dispersion and no likelihood depends on the units of the weights.
+    """
 
     meaning: ClassVar[str] = "sampling weights"
 
+    def normal(self, codes: Tensor | None = None) -> Self:
+        here = torch.zeros(len(self.values), dtype=torch.int64) if codes is None else codes + 1  # -1 is no group
+        positive = self.values > 0
+        sums = torch.bincount(here, given_weights(self.values, self.trials))
+        mean = sums / torch.bincount(here, positive.to(torch.float64))
+        return replace(self, values=torch.where(positive, self.values / mean[here], 0.0))
+
 
 KINDS: dict[str, type[Weights]] = {"weights": Precision, "freq_weights": Frequency, "prob_weights": Probability}
+
+
+def given_weights(values: Tensor, trials: Tensor | None) -> Tensor:
+    """(rows,) weights as they were given, the trials that were multiplied in taken out; 0 where there is no trial."""
+    return values if trials is None else torch.where(trials > 0, values / trials, 0.0)
 
 
 def first_bad_weight(values: Tensor) -> int | None:

@@ -316,7 +316,7 @@ class Responded:
             rows=None if used.all() else used,
             missing=prepared.missing + int(lost.sum()),
             zero_weight=whole.n - design.n,
-        )
+        ).with_normal_weights()
 
 
 def _one_sided(parsed: Parsed, source: Source) -> tuple[Parsed, Source]:

@@ -30,7 +30,7 @@ from torchglm.design.streams.packed import Tensors, make_room, no_rows, read_bac
 from torchglm.design.streams.plan import Plan
 from torchglm.design.streams.spool import Spool
 from torchglm.design.streams.tally import Tally
-from torchglm.design.weights import KINDS
+from torchglm.design.weights import KINDS, given_weights
 from torchglm.progress import Count
 
 ADDED = ("offset", "exposure")
@@ -80,6 +80,14 @@ class Encoded:
             tensors, pages = spool.finish()
         parts = tuple(read_back(k, columns, tensors, spool.rows) for k, columns in enumerate(self.parts))
         return replace(self, parts=parts, tensors=tensors, rows=spool.rows, pages=pages).centered(self.centers)
+
+    def divide_weights(self, by: float) -> None:
+        """Nothing; the weights in the cache are divided by a number."""
+        weight = self.column("weight")
+        assert weight is not None
+        for start in range(0, self.rows, COPIED):
+            weight[start : start + COPIED] /= by
+            self.pages.release()
 
     @property
     def centers(self) -> list[Tensor]:
@@ -191,6 +199,7 @@ def _read(plan: Plan, known: Known, piece: Source, kept: np.ndarray | None, tall
         refuse_bad_weights(given, column.where(good, 0.0), index)
     if weight is not None:
         tally.zero_weight += int((good & (weight == 0)).sum())
+        tally.weights += float(given_weights(weight, trials)[good].sum())
     tally.note(piece, _among(rows, good))
     if not bool(good.any()):
         return None

@@ -61,6 +61,8 @@ def prepare_stream(
                 break
             kept = _joined(plan, encoded.tally.rows)
         _refuse_nothing(plan, encoded)
+        if request.prob_weights is not None:  # as `Probability.normal`
+            encoded.divide_weights(encoded.tally.weights / (encoded.tally.used - encoded.tally.zero_weight))
         _tell(plan, encoded)
         positive = encoded.positive(plan.stream.room.directory) if encoded.tally.zero_weight else encoded
         return tuple(_assembled(plan, known, encoded, positive, k) for k in range(len(formulas)))

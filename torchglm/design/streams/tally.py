@@ -26,6 +26,7 @@ class Tally:
     asked: int = 0
     used: int = 0
     zero_weight: int = 0
+    weights: float = 0.0  # the sum of the weights given
     lost: dict[str, int] = field(default_factory=dict)  # column -> rows where it is missing
     levels: dict[str, Tensor] = field(default_factory=dict)
 
@@ -45,6 +46,7 @@ class Tally:
             asked=self.asked + other.asked,
             used=self.used + other.used,
             zero_weight=self.zero_weight + other.zero_weight,
+            weights=self.weights + other.weights,
             lost={name: self.lost.get(name, 0) + other.lost.get(name, 0) for name in self.lost | other.lost},
             levels={
                 name: sum(t.levels[name] for t in (self, other) if name in t.levels)  # type: ignore[misc]
