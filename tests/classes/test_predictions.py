@@ -173,6 +173,9 @@ def test_what_has_no_score(fits, data):
         fits["multinomial"].auc(data[data["choice"] != "bus"])
     with pytest.raises(OptionError, match="two classes"):
         classification.accuracy(fits["multinomial"], threshold=0.3)
+    for threshold in (-0.1, 1.5, float("nan"), "0.5"):
+        with pytest.raises(OptionError, match="threshold= is a probability"):
+            classification.accuracy(glm("yes ~ x", data, "binomial"), threshold=threshold)
 
 
 # away from the data

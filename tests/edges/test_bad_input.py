@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+import torchglm as tg
 from torchglm import errors, glm
 from torchglm.errors import (
     DataError,
@@ -225,3 +226,29 @@ OFFSETS = [
 def test_offsets(data, arguments, error, words):
     with pytest.raises(error, match=words):
         glm("y ~ x", data, family="poisson", **arguments)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        tg.anova,
+        lambda fit: tg.likelihood_ratio(fit, fit),
+        tg.drop1,
+        lambda fit: tg.add1(fit, "x"),
+        tg.step,
+        tg.update,
+        lambda fit: tg.slopes(fit, "x"),
+        lambda fit: tg.emmeans(fit, "g"),
+        lambda fit: tg.vuong_test(fit, fit),
+        tg.zero_inflation_test,
+        tg.theta_test,
+        tg.poisson_test,
+        tg.proportionality_test,
+        tg.scale_test,
+        tg.classification.accuracy,
+        tg.classification.log_loss,
+    ],
+)
+def test_functions_of_fits_name_what_they_were_given(call):
+    with pytest.raises(OptionError, match="takes what glm.* got dict"):
+        call({"y": [1.0]})

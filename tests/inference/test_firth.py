@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.optimize import brentq, root
+from scipy.special import expit
 
 from torchglm import glm
 from torchglm.families import Quasi, Tweedie, resolve_family
@@ -167,6 +168,37 @@ def test_profile_of_a_proportion():
     np.testing.assert_allclose([float(lower[0]), float(upper[0])], ends, rtol=1e-9)
     statistic, _ = penalised_likelihood_ratio(fit.estimate, 0, 0.25)
     assert statistic == pytest.approx(2.0 * (value(best) - value(0.25)), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_profile_of_many_rows_solves_the_likelihood_ratio(seed):
+    """By Newton's method on log L + log |I| / 2 with autograd, one coefficient held."""
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([np.ones(1200), rng.normal(size=(1200, 2))])
+    y = (rng.random(1200) < expit(X[:, 1])).astype(float)
+    fit = glm("y ~ x + z", {"x": X[:, 1], "z": X[:, 2], "y": y}, "binomial", penalty="firth")
+    rows, response = torch.from_numpy(X), torch.from_numpy(y)
+
+    def value(b: torch.Tensor) -> torch.Tensor:
+        eta = rows @ b
+        p = torch.sigmoid(eta)
+        information = rows.T @ (rows * (p * (1.0 - p))[:, None])
+        return response @ eta - torch.nn.functional.softplus(eta).sum() + 0.5 * torch.logdet(information)
+
+    def highest(held: dict[int, float]) -> float:
+        b = torch.tensor(fit.params.to_numpy())
+        free = torch.tensor([k not in held for k in range(3)])
+        for k, at in held.items():
+            b[k] = at
+        for _ in range(8):
+            gradient = torch.autograd.functional.jacobian(value, b)[free]
+            hessian = torch.autograd.functional.hessian(value, b)[free][:, free]
+            b[free] -= torch.linalg.solve(hessian, gradient)
+        return float(value(b))
+
+    ends = fit.conf_int(method="profile").to_numpy()
+    ratios = [[2.0 * (highest({}) - highest({k: ends[k, side]})) for side in (0, 1)] for k in range(3)]
+    np.testing.assert_allclose(ratios, 3.841458820694124, rtol=1e-7)
 
 
 def test_profile_with_phi_estimated_holds_it():

@@ -88,6 +88,21 @@ def test_a_dispersion_can_be_learned():
     assert float(slope) == pytest.approx(3 / 2 - float(y.square().sum()) / 2, rel=1e-13)
 
 
+def test_the_dispersion_of_a_tweedie_family_is_its_own_and_can_be_learned():
+    y = torch.tensor([0.0, 1.0, 2.5, 0.3], dtype=F64)
+    eta = torch.tensor([0.1, -0.2, 0.4, 0.0], dtype=F64)
+    family = Tweedie(power=1.5, phi=2.0)
+
+    def total(phi: float | torch.Tensor | None) -> torch.Tensor:
+        return GLMLoss(family, reduction="sum", full=True, dispersion=phi)(eta, y)
+
+    assert float(total(None)) == float(total(2.0)) != float(total(1.0))
+    phi = torch.tensor(1.3, dtype=F64, requires_grad=True)
+    (slope,) = torch.autograd.grad(total(phi), phi)
+    h = 1e-5
+    assert float(slope) == pytest.approx(float(total(1.3 + h) - total(1.3 - h)) / (2.0 * h), rel=1e-8)
+
+
 def test_it_is_torchs_own_loss_where_torch_has_one():
     generator = torch.Generator().manual_seed(1)
     eta = torch.randn(50, generator=generator, dtype=F64)
@@ -200,6 +215,8 @@ def test_wrong_shapes_and_values():
         loss(eta, torch.ones(2))
     with pytest.raises(errors.DataError, match="int64"):
         loss(eta.long(), torch.ones(3))
+    with pytest.raises(errors.DataError, match=r"y is a torch tensor; got list\. Say torch\.as_tensor\(y\)"):
+        loss(eta, [1.0, 1.0, 1.0])
     with pytest.raises(errors.WeightError, match="one weight a response"):
         loss(eta, torch.ones(3), torch.ones(2))
     with pytest.raises(errors.WeightError, match="negative"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 
@@ -199,9 +200,53 @@ def test_bad_input():
     for power in (1.0, 2.0, 3.0):
         with pytest.raises(OptionError, match="between 1 and 2"):
             tweedie("y ~ x", data, power)
-    with pytest.raises(OptionError, match="powers="):
-        tweedie("y ~ x", data, powers=(1.5, 1.2))
+    for powers in ((1.5, 1.2), (1.5,), 1.5, ("1.2", "1.5"), (True, 1.5), (1.2, 2.0)):
+        with pytest.raises(OptionError, match="powers= are two numbers between 1 and 2"):
+            tweedie("y ~ x", data, powers=powers)
+    for power in ("1.5", True):
+        with pytest.raises(OptionError, match="power= is between 1 and 2"):
+            tweedie("y ~ x", data, power)
     with pytest.raises(OptionError, match="positive number"):
         Tweedie(power=1.5, phi=-1.0)
     with pytest.raises(OptionError, match="power between 1 and 2"):
         Tweedie(power=2.5, phi=1.0)
+
+
+@pytest.mark.parametrize("power", [None, 1.5])
+@pytest.mark.parametrize("y", [[1.0, 2.0, 4.0], [3.0, 3.0, 3.0]])
+def test_an_exact_fit_has_no_highest_likelihood(y, power):
+    with pytest.raises(ResponseError, match="The fit is exact"):
+        tweedie("y ~ x", {"x": [1.0, 2.0, 3.0], "y": y}, power)
+
+
+def test_two_fits_of_one_power_have_a_ratio(trips):
+    small, large = (tweedie(f"trips ~ {terms}", trips, power=1.5) for terms in ("quality", "quality + costC"))
+    plain = [glm(f"trips ~ {terms}", trips, Tweedie(power=1.5)) for terms in ("quality", "quality + costC")]
+    ours, theirs = likelihood_ratio(small, large), likelihood_ratio(*plain)
+    np.testing.assert_allclose(ours.frame.to_numpy(float), theirs.frame.to_numpy(float), rtol=1e-7)
+
+
+def test_means_at_the_edge_of_their_domain():
+    """Where x is 0 so is the mean: with an identity link the maximum lies at the edge of where means are positive."""
+    x = np.repeat([0.001, 1.0, 2.0, 3.0], 25)
+    y = Tweedie(power=1.5).sample(torch.tensor(x), 0.5, torch.Generator().manual_seed(1)).numpy()
+    fit = tweedie("y ~ x - 1", {"x": x, "y": y}, link="identity")
+    assert fit.converged
+    assert fit.params["x"] == pytest.approx(1.0, abs=0.2)
+    assert 1.05 < fit.estimated.loc["power", "estimate"] < 1.99
+
+
+def test_a_sample_tells_where_to_look_among_many_rows(monkeypatch):
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=6_000)
+    mean = torch.tensor(np.exp(0.5 + 0.4 * x))
+    data = {"x": x, "y": Tweedie(power=1.4).sample(mean, 1.5, torch.Generator().manual_seed(2)).numpy()}
+    whole = tweedie("y ~ x", data)
+    home = importlib.import_module("torchglm.tweedie")
+    monkeypatch.setattr(home, "MANY_ROWS", 3_000)
+    monkeypatch.setattr(home, "SAMPLE_ROWS", 2_000)
+    sampled = tweedie("y ~ x", data)
+    np.testing.assert_allclose(sampled.estimated, whole.estimated, rtol=1e-7)
+    assert sampled.record.facts.passes < whole.record.facts.passes  # those over all rows
+    monkeypatch.setattr(home, "ERRORS_AROUND", 1e-3)  # where the sample misleads, all powers are tried
+    np.testing.assert_allclose(tweedie("y ~ x", data).estimated, whole.estimated, rtol=1e-7)

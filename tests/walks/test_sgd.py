@@ -25,6 +25,8 @@ OPTIONS = [
     ({"epochs": 0}, errors.OptionError, "epochs="),
     ({"epochs": 1.5}, errors.OptionError, "epochs="),
     ({"epochs": True}, errors.OptionError, "epochs="),
+    ({"polish": 3}, errors.OptionError, "polish= is True or False; got 3"),
+    ({"average": None}, errors.OptionError, "average="),
 ]
 
 
@@ -37,6 +39,28 @@ def test_options_that_mean_nothing(options, error, words):
 def test_a_function_that_returns_no_optimizer(data):
     with pytest.raises(errors.OptionError, match="returned None"):
         glm("count ~ a", data, "poisson", solver=SGD(optimizer=lambda parameters: None))
+
+
+def test_optimizers_that_take_no_such_step(data):
+    with pytest.raises(errors.OptionError, match='solver="lbfgs"'):
+        glm("count ~ a", data, "poisson", solver=SGD(optimizer=lambda parameters: torch.optim.LBFGS(parameters)))
+    with pytest.raises(errors.OptionError, match="takes no vector of coefficients"):
+        glm("count ~ a", data, "poisson", solver=SGD(optimizer=torch.optim.Muon))
+
+
+@pytest.mark.parametrize("true", [True, np.True_, torch.tensor(True)])
+def test_a_callback_stops_the_epochs(data, true):
+    solvers = [SGD(epochs=9, batch_rows=64, callbacks=lambda epoch, said=said: said) for said in (true, 1)]
+    stopped, going = (glm("count ~ a", data, "poisson", solver=solver).trace for solver in solvers)
+    epochs = [int(np.isinf(trace["step_in_se"]).sum()) - 1 for trace in (stopped, going)]  # the start is a row too
+    assert epochs == [0, 9]
+
+
+def test_metrics_without_a_name_are_numbered(data):
+    one = lambda y, z: torch.ones_like(y)  # noqa: E731
+    two = lambda y, z: 2.0 * torch.ones_like(y)  # noqa: E731
+    trace = glm("count ~ a", data, "poisson", solver=SGD(epochs=2, batch_rows=64, metrics=[one, two])).trace
+    assert trace.loc[1, ["lambda", "lambda_2"]].tolist() == [1.0, 2.0]
 
 
 def test_a_step_is_an_epoch(data):
