@@ -250,5 +250,5 @@ def test_offsets(data, arguments, error, words):
     ],
 )
 def test_functions_of_fits_name_what_they_were_given(call):
-    with pytest.raises(OptionError, match="takes what glm.* got dict"):
+    with pytest.raises(OptionError, match=r"takes what glm.* got dict"):
         call({"y": [1.0]})

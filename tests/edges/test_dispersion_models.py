@@ -93,5 +93,5 @@ def test_what_they_refuse(data):
         beta_regression("p ~ x", data.assign(p=data["p"].where(data.index != 0, 1.0)))
     with pytest.raises(FormulaError, match="3 parts"):
         beta_regression("p ~ x | z | z", data)
-    with pytest.raises(ResponseError, match="successes and failures, for which .* has no use"):
+    with pytest.raises(ResponseError, match=r"successes and failures, for which .* has no use"):
         beta_regression("cbind(n, n) ~ x", data)
