@@ -11,18 +11,23 @@ import torch
 
 from torchglm.api import check_response
 from torchglm.call import Call, Remake
+from torchglm.design.block import Block
 from torchglm.design.parts_of import split_parts
 from torchglm.design.prepare import Prepared, Request
 from torchglm.design.sources import Source
-from torchglm.errors import FormulaError, OptionError
+from torchglm.errors import FormulaError, OptionError, ResponseError
 from torchglm.families.beta import Beta
+from torchglm.families.exponential import Gaussian
 from torchglm.families.family import Family
 from torchglm.families.link import Link, UnitLink
 from torchglm.families.mean_dispersion import MeanDispersion
-from torchglm.inference.vector import Predictor, VectorModel
+from torchglm.inference.vector import Predictor, VectorEstimate, VectorModel
+from torchglm.numerics.sums import Sums
 from torchglm.solvers.solver import Solver, Stop
 from torchglm.vector_fit import VectorFit
 from torchglm.vector_models import Asked, caller_at, fit_vector, one_part
+
+EXACT = 1e-22  # of the square of a mean: a variance below is what rounding leaves of a residual
 
 
 def double_glm(
@@ -36,7 +41,8 @@ def double_glm(
 ) -> VectorFit:
     """The fit that glm() gives for a dispersion= formula: maximum likelihood in the coefficients of mean and log phi.
 
-    Raises: OptionError for a family without such a likelihood, for penalty=, and for precision weights.
+    Raises: OptionError for a family without such a likelihood, for penalty=, and for precision weights; ResponseError
+    where the fit is exact in some rows.
     Source: Smyth (1989), by maximum likelihood in both parts.
     """
     assert isinstance(call.dispersion, str)
@@ -72,7 +78,33 @@ def asked_double(formula: str, family: Family, dispersion: str, request: Request
     call = replace(call, dispersion=None)
     arguments = {"formula": text, "family": family, "dispersion": f"~ {right}"}
     remake = Remake(asked_double, arguments, ("dispersion",))
-    return Asked(shown, (text, f"{response} ~ {right}"), build, request, call, start, remake=remake)
+    return Asked(shown, (text, f"{response} ~ {right}"), build, request, call, start, refuse_exact, remake)
+
+
+def refuse_exact(estimate: VectorEstimate, names: tuple[str, ...]) -> dict[str, list[str]]:
+    """No limits: where phi goes to 0 in some rows, their likelihood goes to infinity, and there is no maximum.
+
+    Raises: ResponseError.
+    """
+    objective, likelihood = estimate.objective, estimate.model.likelihood
+    assert isinstance(likelihood, MeanDispersion)
+    sums = objective.design.without_columns().sum(lambda block: Sums({"squares": block.y.square().sum()}))
+    # A gaussian mean may be anywhere, so that its rounding is that of the responses; others are positive.
+    size = float(sums["squares"]) / objective.design.n if isinstance(likelihood.family, Gaussian) else 0.0
+    raw = objective.raw(estimate.solution.theta)
+
+    def row_sums(block: Block) -> Sums:
+        z = objective.predictors(block, raw)
+        exact = likelihood.variance(z) < EXACT * (likelihood.mean(z).square() + size)
+        return Sums({"rows": exact.sum(dtype=torch.float64)})
+
+    rows = int(objective.design.sum(row_sums)["rows"])
+    if rows:
+        raise ResponseError(
+            f"The fit is exact in {rows} row(s): the means are the responses, so that phi goes to 0 there and the "
+            "likelihood has no maximum. Fit fewer terms in the formula or in dispersion=, or leave these rows out."
+        )
+    return {}
 
 
 def _right_side(dispersion: Any) -> str:

@@ -99,7 +99,8 @@ def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any]) -> VectorFit:
     )
     kind, phi = kind_of_fit(call.covariance, prepared.weights, request.cluster), Fixed(1.0)
     infinite = diverging_coefficients(estimate, names)
-    limits = asked.limits(estimate, names) if solution.step_in_se < NEAR_A_LIMIT else {}
+    near = solution.status.converged or solution.step_in_se < NEAR_A_LIMIT
+    limits = asked.limits(estimate, names) if near else {}
     told = infinite.keys() | {name for own in limits.values() for name in own}
     if infinite:
         estimate = replace(estimate, diverging=torch.tensor([name in infinite for name in names]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pandas as pd
 import torch
@@ -12,6 +13,8 @@ from torchglm.design.among_ranks import together_in_shares
 from torchglm.design.weights import Probability
 from torchglm.errors import OptionError
 from torchglm.inference.estimate import Estimate
+from torchglm.inference.hypotheses.vector_nested import extra_predictors, spans
+from torchglm.inference.vector import VectorEstimate
 from torchglm.report.term_table import TermTable
 from torchglm.vector_fit import VectorFit
 
@@ -23,8 +26,8 @@ def vector_likelihood_ratio(
 ) -> TermTable:
     """Each fit against the one before it: twice the gain in log-likelihood, by chi-square.
 
-    Raises: OptionError for fits of other rows, responses or weights, for models that cannot be nested (fewer
-    coefficients with a higher likelihood), and for a test other than "Chisq".
+    Raises: OptionError for fits of other rows, responses or weights, for models that are not nested, and for a test
+    other than "Chisq".
     """
     if test not in (None, "Chisq"):
         raise OptionError(f'Models of several linear predictors are compared by test="Chisq"; got {test!r}.')
@@ -35,6 +38,9 @@ def vector_likelihood_ratio(
     with together_in_shares(estimates[0].objective.design, "comparing the rows of the fits"):
         for label, estimate in zip(labels[1:], estimates[1:], strict=True):
             _refuse_other_rows(estimates[0], estimate, label)
+        for pair in pairwise(zip(labels, fits, estimates, strict=True)):
+            small, large = sorted(pair, key=lambda one: -one[1].df_resid)
+            _refuse_not_nested((small[0], small[2]), (large[0], large[2]))
     rows: list[tuple[float, ...]] = [(fits[0].df_resid, fits[0].llf, fits[0].aic, math.nan, math.nan, math.nan)]
     for before, after, label in zip(fits, fits[1:], labels[1:], strict=False):
         rows.append(_row(before, after, label))
@@ -56,7 +62,29 @@ def _row(before: VectorFit, after: VectorFit, label: str) -> tuple[float, ...]:
     return after.df_resid, after.llf, after.aic, df, statistic, float(special.chdtrc(df, statistic))
 
 
-def _with_rows(fit: VectorFit) -> Estimate:
+def _refuse_not_nested(small: tuple[str, VectorEstimate], large: tuple[str, VectorEstimate]) -> None:
+    """Nothing, where the larger model can say what the smaller one says.
+
+    Raises: OptionError.
+    """
+    (one, less), (other, more) = small, large
+    laws = less.model.likelihood, more.model.likelihood
+    added = extra_predictors(*laws)
+    if added is None:
+        of_theta = type(laws[0]) is type(laws[1]) and getattr(laws[0], "count", None) != getattr(laws[1], "count", None)
+        hint = " theta_test() tests the one against the other." if of_theta else ""
+        raise OptionError(
+            f"{one!r} and {other!r} are different models ({less.model.title.lower()}, {more.model.title.lower()}, "
+            f"or other links), whose likelihoods are no ratio to test. Compare their aic or bic.{hint}"
+        )
+    if not spans(more, less, added):
+        raise OptionError(
+            f"The models are not nested: the columns of {one!r} are no combinations of those of {other!r}, so that "
+            "their likelihood ratio is not chi-squared. Compare their aic or bic."
+        )
+
+
+def _with_rows(fit: VectorFit) -> VectorEstimate:
     if fit.estimate is None:
         raise OptionError("A likelihood ratio needs the data, and this fit was loaded without its data. Fit it again.")
     if isinstance(fit.estimate.prepared.weights, Probability):
@@ -64,6 +92,7 @@ def _with_rows(fit: VectorFit) -> Estimate:
             "A likelihood ratio compares likelihoods, and rows that were sampled with unequal probabilities "
             "(prob_weights=) have none. Use fit.wald_test()."
         )
+    assert isinstance(fit.estimate, VectorEstimate)
     fit.estimate.refuse_changed_data()
     return fit.estimate
 

@@ -95,3 +95,24 @@ def test_what_they_refuse(data):
         beta_regression("p ~ x | z | z", data)
     with pytest.raises(ResponseError, match=r"successes and failures, for which .* has no use"):
         beta_regression("cbind(n, n) ~ x", data)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "gamma", "inverse_gaussian"])
+def test_rows_without_any_error_have_no_highest_likelihood(data, family):
+    """A group of one value: as phi goes to 0 there, the density goes to infinity."""
+    data = data.assign(g=np.where(data["w"] < 1.0, "a", np.where(data["n"] == 1, "b", "c")))
+    constant = data.assign(y=data["y"].where(data["g"] != "a", 2.0))
+    with pytest.raises(ResponseError, match=rf"exact in {(data['g'] == 'a').sum()} row\(s\).*no maximum"):
+        glm("y ~ g", constant, family, "log", dispersion="~ g")
+    perfect = data.assign(y=np.exp(1.0 + 0.1 * data["x"]))
+    with pytest.raises(ResponseError, match=f"exact in {len(data)} row"):
+        glm("y ~ x", perfect, family, "log", dispersion="~ z")
+
+
+def test_small_errors_are_no_exact_fit(data):
+    """Positions of 1e6 with errors of a millimetre."""
+    rng = np.random.default_rng(0)
+    near = data.assign(y=1e6 + data["x"] + 1e-3 * np.exp(0.3 * data["z"]) * rng.normal(size=len(data)))
+    fit = glm("y ~ x", near, dispersion="~ z")
+    assert fit.params["dispersion_Intercept"] == pytest.approx(2.0 * np.log(1e-3), abs=0.5)
+    assert fit.params["dispersion_z"] == pytest.approx(0.6, abs=0.3)

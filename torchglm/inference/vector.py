@@ -188,7 +188,13 @@ class VectorEstimate(Estimate):
 
     @cached_property
     def column_sums(self) -> Sums:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Here those of what a row knows of its predictors where no column has an effect, every row as much as another.
+        """Here those of `known`, every row as much as another."""
+        known = self.known
+        return self.objective.design.sum(lambda block: Sums(curvature_sums(replace(block, weight=None), known(block))))
+
+    @cached_property
+    def known(self) -> Callable[[Block], Tensor]:
+        """What a row knows of its predictors where no column has an effect, (rows, q, q), positive, of trace 1 or 0.
 
         A row knows no direction in which its likelihood neither rises nor bends. At a saddle that may be so of one that
         all other places tell, so that a likelihood that has saddles is looked at beside its start.
@@ -196,7 +202,7 @@ class VectorEstimate(Estimate):
         theta = self.start.first(self.objective, self.objective.slope)[0]
         raw, likelihood = self.objective.raw(theta), self.model.likelihood
 
-        def row_sums(block: Block) -> Sums:
+        def of_rows(block: Block) -> Tensor:
             z = self.objective.predictors(block, raw)
             if not likelihood.is_convex:
                 generator = torch.Generator().manual_seed(block.start)
@@ -205,11 +211,9 @@ class VectorEstimate(Estimate):
             known = positive_part(terms.curvature) + positive_part(-terms.curvature)
             known = (known + terms.gradient.unsqueeze(1) * terms.gradient.unsqueeze(2)).nan_to_num(0.0, 0.0, 0.0)
             size = known.diagonal(dim1=1, dim2=2).sum(1)
-            return Sums(
-                curvature_sums(replace(block, weight=None), known / torch.where(size > 0.0, size, 1.0)[:, None, None])
-            )
+            return known / torch.where(size > 0.0, size, 1.0)[:, None, None]
 
-        return self.objective.design.sum(row_sums)
+        return of_rows
 
     def totals_at(self, objective: Objective, theta: Tensor) -> Totals:
         """-2 logLik as deviance; Pearson's X2 is not defined."""
