@@ -30,7 +30,7 @@ from torchglm.inference.covariance.choice import kind_of_fit
 from torchglm.inference.covariance.given import is_given
 from torchglm.inference.dispersion import resolve_dispersion
 from torchglm.inference.many import MEATS, MOST_STEPS, ManyNumbers, Wanted, dispersion_of, search
-from torchglm.inference.many_totals import null_objective, null_response_totals, response_totals
+from torchglm.inference.many_totals import mean_responses, null_objective, null_response_totals, response_totals
 from torchglm.inference.vector import Predictor, joined
 from torchglm.many.alone import Collected
 from torchglm.many.fits import CONVERGED, Fits, ManyCriteria, warn_of
@@ -150,7 +150,7 @@ class SizedResponses:
 
     def _sized_criteria(self, some: list[int], theta: Tensor, size: Tensor) -> np.ndarray:
         """(3, k) deviance, null deviance and log-likelihood of models whose theta is finite."""
-        sized, device = Sized.read(self.joint, self.table.responses(some)[0]), self.poisson.design.y.device
+        sized, device = Sized.read(self.joint, self.table.responses(some)[0]), self.poisson.design.device
         inner, log_size = self.poisson.layout.to_inner(theta.T.to(device)).T, torch.log(size.to(device))
         value = sized.quadratic(torch.cat([inner, log_size[:, None]], dim=1)).value
         saturated = sized.at_means(torch.log(sized.counted.counts), log_size)
@@ -161,8 +161,7 @@ class SizedResponses:
         """(k,) the values of the models without terms: a constant where the formula has one, and the offset."""
         design, constant = self.poisson.design, self.table.prepared.schema.has_intercept
         y = sized.responses
-        w = torch.ones_like(y[0]) if design.weight is None else design.weight
-        log_mean = torch.log(y @ w / w.sum())
+        log_mean = torch.log(mean_responses(y, design))
         if constant and design.offsets[0] is None:
             return sized.at_means(log_mean[sized.counted.owners], log_size)
         alone = null_objective(self.poisson, constant).design

@@ -209,8 +209,8 @@ class Responded:
         """The values (k, n) over the rows of the design, and which of them a batch can take: complete, and of the
         family."""
         design = self.prepared.design
-        y = self.columns.values(some)[self.rows].T.contiguous().to(design.y.device)
-        w = torch.ones_like(design.y) if design.weight is None else design.weight
+        y = self.columns.values(some)[self.rows].T.contiguous().to(design.device)
+        w = torch.ones_like(y[0]) if design.weight is None else design.weight.to(y.device)
         return y, self.family.check_response(y, w.expand_as(y)).all(1) & torch.isfinite(y).all(1)
 
     def fitted(self) -> Collected:

@@ -42,7 +42,7 @@ class Counted:
         fresh = torch.ones_like(y, dtype=torch.bool)
         fresh[:, 1:] = y[:, 1:] != y[:, :-1]
         runs = fresh.view(-1).cumsum(0) - 1
-        w = torch.ones_like(y) if weight is None else weight[order]
+        w = torch.ones_like(y) if weight is None else weight.to(order.device)[order]
         owners = torch.nonzero(fresh)[:, 0]
         return Counted(y[fresh], torch.bincount(runs, w.view(-1), len(owners)), owners)
 
