@@ -20,6 +20,7 @@ from torchglm.inference.covariance.kind import Model
 from torchglm.inference.dispersion import Fixed
 from torchglm.inference.many import Wanted, group_numbers, model_numbers
 from torchglm.inference.totals import Totals, saturated_rows
+from torchglm.numerics.segments import cell_sums
 from torchglm.numerics.sums import Sums
 from torchglm.objective.batch import Batch
 from torchglm.objective.grouped import Groups
@@ -83,7 +84,8 @@ def _sums_by_group(
 
     def row_sums(block: Block) -> Sums:
         here = codes[block.start : block.start + block.rows]
-        return Sums({name: torch.bincount(here, rows, count) for name, rows in of_rows(block, here).items()})
+        sums = cell_sums(here, count)
+        return Sums({name: sums(rows) for name, rows in of_rows(block, here).items()})
 
     return objective.sum(row_sums)
 
@@ -91,7 +93,7 @@ def _sums_by_group(
 def observations(sizes: Tensor, codes: Tensor, weights: Weights | None) -> Tensor:
     """(G,) how many observations each model has."""
     if isinstance(weights, Frequency):
-        return torch.bincount(codes, weights.values.to(codes.device), len(sizes))
+        return cell_sums(codes, len(sizes))(weights.values.to(codes.device))
     return sizes.to(torch.float64)
 
 
