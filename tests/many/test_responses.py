@@ -134,7 +134,7 @@ REFUSED = {
     "a left-hand side": (FormulaError, "responses= stands for the left-hand side: write 'x' after '~' alone", "y ~ x"),
     "an unknown column": (UnknownNameError, "'poison0'.*'poisson0'", ["poison0"]),
     "names twice": (OptionError, "distinct names; got 2, 1 of them distinct", ["poisson0", "poisson0"]),
-    "no response": (OptionError, "responses= takes names", []),
+    "no response": (OptionError, "got an empty list", []),
     "one vector": (OptionError, r"of 1 dimension\(s\)", np.zeros(120)),
     "other rows": (DataError, "has 119 rows; the data have 120", np.zeros((119, 2))),
     "a name alone": (OptionError, r"responses=\['poisson0'\]", "poisson0"),

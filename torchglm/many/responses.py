@@ -101,7 +101,9 @@ def read_columns(responses: Any, source: Source) -> Columns:
     UnknownNameError for a column that is not there.
     """
     given = responses.tolist() if isinstance(responses, pd.Index) else responses
-    if isinstance(given, list | tuple) and given and all(isinstance(name, str) for name in given):
+    if isinstance(given, list | tuple) and not given:
+        raise OptionError(f"{TAKES}; got an empty {type(given).__name__}.")
+    if isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
         for name in given:
             source.column(name)
         names, table = pd.Index(given), None
