@@ -111,7 +111,7 @@ class SizedResponses:
         numbers.n.fill_(count)
         theta, error = (torch.full((len(table.names),), math.nan, dtype=torch.float64) for _ in range(2))
         batched = wanted.is_batched and call.solver == "auto" and not is_given(call.covariance)
-        batched = batched and isinstance(table.family.link, Log)
+        batched = batched and isinstance(table.family.link, Log) and table.is_worth_a_batch(self._at_a_time)
         for some in self._chunks(list(range(len(table.names)))) if batched else ():
             y, good = table.responses(some)
             good = (good & is_count(y).all(1) & (y != 0).any(1)).cpu()
@@ -120,7 +120,7 @@ class SizedResponses:
                 self._solve(y[good.to(y.device)], wanted, places, numbers, theta, error)
         collected = Collected.of(numbers, numbers.sure.numpy())
         arrays = replace(collected.arrays, estimated={"theta": (theta.numpy(), error.numpy())})
-        collected = replace(collected, arrays=arrays)
+        collected = replace(collected, arrays=arrays, by_pass=isinstance(table.family.link, Log))
         collected.fit(np.flatnonzero(~arrays.converged).tolist(), self.one, "responses")
         collected.mark_few_rows()
         self._mark_poisson(collected)
@@ -178,8 +178,12 @@ class SizedResponses:
         null = null_response_totals(batch, Poisson(), weights, self.table.prepared.schema.has_intercept)
         return torch.stack([found.deviance, null.deviance, found.log_likelihoods(Poisson())]).numpy()
 
+    @property
+    def _at_a_time(self) -> int:
+        return max(1, ENTRIES // max(self.poisson.design.n, 1))
+
     def _chunks(self, places: list[int]) -> list[list[int]]:
-        size = max(1, ENTRIES // max(self.poisson.design.n, 1))
+        size = self._at_a_time
         return [places[k : k + size] for k in range(0, len(places), size)]
 
     def _solve(

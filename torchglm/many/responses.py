@@ -39,6 +39,7 @@ from torchglm.objective.objective import Objective
 
 ENTRIES = 1 << 21  # of responses x rows held at once: 16 MB
 CURVATURES = 1 << 23  # entries of their curvatures
+WORTH = 40_000  # numbers of the model matrix that a CPU passes over for a response alone while a batch does for it
 TAKES = "responses= takes names of columns, a table or an array (rows, responses)"
 
 
@@ -203,9 +204,23 @@ class Responded:
 
     def chunks(self) -> list[list[int]]:
         """The responses, as many at a time as memory allows."""
-        design, p = self.prepared.design, self.objective.layout.width
-        size = max(1, min(ENTRIES // max(design.n, 1), CURVATURES // max(p * p, 1)))
+        size = self._at_a_time
         return [list(range(k, min(k + size, len(self.names)))) for k in range(0, len(self.names), size)]
+
+    @property
+    def _at_a_time(self) -> int:
+        p = self.objective.layout.width
+        return max(1, min(ENTRIES // max(self.prepared.design.n, 1), CURVATURES // max(p * p, 1)))
+
+    def is_worth_a_batch(self, at_a_time: int) -> bool:
+        """Whether one search for so many responses at a time is faster than one for each.
+
+        A lone search of many rows starts from a sample of them; a batch passes over all at every step, and pays by
+        forming the products of columns once for all. Few responses over many numbers are faster alone.
+        """
+        design = self.prepared.design
+        numbers = design.n * self.objective.layout.width
+        return design.device.type != "cpu" or numbers <= WORTH * min(at_a_time, len(self.names))
 
     def responses(self, some: list[int]) -> tuple[Tensor, Tensor]:
         """The values (k, n) over the rows of the design, and which of them a batch can take: complete, and of the
@@ -226,6 +241,7 @@ class Responded:
         phi = resolve_dispersion(call.dispersion, self.family)
         wanted = Wanted(self.family, kind, phi, call.stop, isinstance(weights, Frequency))
         batched = wanted.is_batched and call.penalty is None and call.solver == "auto" and not is_given(call.covariance)
+        batched = batched and self.is_worth_a_batch(self._at_a_time)
         numbers = ManyNumbers.blank(len(self.names), objective.layout.width)
         numbers.n.fill_(count)
         for some in self.chunks() if batched else ():
