@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from torchglm.solvers.batch import BatchSolution, solve
 from torchglm.solvers.solver import Stop
 
 MOST_STEPS = 25  # a separated model takes more: each step carries it one unit on
+FARTHER = 60  # steps of a model that is left to a fit of its own
 CERTAIN = 1e-7  # standard errors: what the last step may be long, and thus move standard errors by
 
 
@@ -43,7 +45,8 @@ MEATS: dict[CovarianceKind, Callable[[Tensor, Tensor], Tensor]] = {
 class ManyNumbers:
     """The numbers of G models, formula's order, NaN where aliased and in all of a model that is not `sure`.
 
-    Shapes: theta, variances (G, p); phi, n, rank (G,); sure (G,).
+    `start` is where a search of its own may begin for one that is not; NaN where nothing better
+    is known than the start of the family. Shapes: theta, variances, start (G, p); phi, n, rank (G,); sure (G,).
     """
 
     theta: Tensor
@@ -52,13 +55,20 @@ class ManyNumbers:
     n: Tensor
     rank: Tensor
     sure: Tensor
+    start: Tensor
+
+    def start_of(self, place: int) -> np.ndarray | None:
+        """(p,) where the search of one model alone may begin."""
+        start = self.start[place]
+        return start.numpy() if bool(torch.isfinite(start).all()) else None
 
     @staticmethod
     def blank(count: int, p: int) -> ManyNumbers:
         """Those of models that nothing is known of."""
         wide, narrow = torch.full((count, p), math.nan, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
         sure = torch.zeros(count, dtype=torch.bool)
-        return ManyNumbers(wide, wide.clone(), torch.full_like(narrow, math.nan), narrow, narrow.clone(), sure)
+        phi = torch.full_like(narrow, math.nan)
+        return ManyNumbers(wide, wide.clone(), phi, narrow, narrow.clone(), sure, wide.clone())
 
     def write(self, places: Tensor, other: ManyNumbers) -> None:
         """Nothing: the models at `places` have the numbers of `other`."""
@@ -124,7 +134,21 @@ def model_numbers(models: Models, start: Tensor, n: Tensor, wanted: Wanted) -> M
     left_out = aliased[:, models.objective.layout.order]
     theta, variances = (t.masked_fill(left_out, math.nan).cpu() for t in (models.to_user(found.theta), variances))
     sure = found.converged & ~factored.doubtful & torch.isfinite(found.theta).all(1)
-    return ManyNumbers(theta, variances, phi.cpu(), n.cpu(), rank.cpu(), sure.cpu())
+    start = models.to_user(_farther(models, found, ~sure)).cpu()
+    return ManyNumbers(theta, variances, phi.cpu(), n.cpu(), rank.cpu(), sure.cpu(), start)
+
+
+def _farther(models: Models, found: BatchSolution, unsure: Tensor) -> Tensor:
+    """(G, p) where a search by values has taken the `unsure` models of convex likelihoods, inner order; NaN for others.
+
+    Those of a separated model go on and on: what many steps of all take together, each would take alone.
+    """
+    out = torch.full_like(found.theta, math.nan)
+    some = unsure & torch.isfinite(found.theta).all(1)
+    if models.objective.likelihood.is_convex_everywhere and bool(some.any()):
+        farther = solve(models.of(some), found.theta[some], Stop(1e-8, FARTHER))
+        out[some] = torch.where(farther.converged[:, None], farther.theta, math.nan)
+    return out
 
 
 def dispersion_of(kind: DispersionKind, pearson: Callable[[], Tensor], df: Tensor) -> Tensor:

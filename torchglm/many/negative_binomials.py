@@ -236,7 +236,8 @@ class SizedResponses:
         user = batch.to_user(beta).masked_fill(left_out, math.nan)
         sure &= ~factored.doubtful & torch.isfinite(beta).all(1)
         parts = (user, phi[:, None] * variances.masked_fill(left_out, math.nan), phi, n, rank, sure)
-        numbers.write(places, ManyNumbers(*(part.cpu() for part in parts)))
+        nowhere = torch.full_like(user, math.nan)
+        numbers.write(places, ManyNumbers(*(part.cpu() for part in (*parts, nowhere))))
         theta[places] = torch.exp(log_theta).cpu()
 
     @staticmethod

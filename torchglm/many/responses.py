@@ -253,7 +253,8 @@ class Responded:
                 found = model_numbers(Batch(objective, responses=y[good]), start[good], n, wanted)
                 numbers.write(torch.tensor(some)[good.cpu()], found)
         collected = Collected.of(numbers, numbers.sure.numpy())
-        collected.fit(np.flatnonzero(~collected.arrays.converged).tolist(), self.one, "responses")
+        alone = np.flatnonzero(~collected.arrays.converged).tolist()
+        collected.fit(alone, lambda place: self.one(place, numbers.start_of(place)), "responses")
         collected.mark_few_rows()
         return collected
 
@@ -292,14 +293,14 @@ class Responded:
                 values[places] = rows.numpy()
         return ManyCriteria(*out)
 
-    def one(self, place: int) -> Fit:
-        """The fit of one response, as glm() gives it.
+    def one(self, place: int, start: np.ndarray | None = None) -> Fit:
+        """The fit of one response, as glm() gives it, its search begun at `start` (p,).
 
         Raises: what `glm` raises.
         """
         prepared = self.of_one(place)
         check_response(prepared, self.family)
-        return fit_prepared(prepared, self.family, self.call)
+        return fit_prepared(prepared, self.family, self.call, start)
 
     def of_one(self, place: int) -> Prepared:
         """The data of one response: its missing rows are left out.
