@@ -233,3 +233,17 @@ def test_many_separated_groups_cost_little(monkeypatch):
         finite = np.isfinite(fits.params.loc[group])
         np.testing.assert_allclose(fits.params.loc[group][finite], one.params[finite], rtol=1e-6)
         assert fits.glance().loc[group, "deviance"] == pytest.approx(one.deviance, abs=1e-9)
+
+
+@pytest.mark.parametrize("covariance", ["HC2", "HC3"])
+def test_a_row_of_leverage_one_is_named(covariance, monkeypatch):
+    """The other groups need no fit of their own."""
+    data = pd.DataFrame({"g": list("aaaaaabbbbbb"), "y": [1.0, 2, 4, 3, 5, 9, 7, 8, 2, 3, 4, 7]})
+    data["x"] = [1.0, 2, 3, 4, 5, 6, 0, 0, 0, 9, 0, 0]
+    alone, fit = [], groups_file.fit_prepared
+    monkeypatch.setattr(groups_file, "fit_prepared", lambda *given: alone.append(1) or fit(*given))
+    fits = quietly(lambda: glm("y ~ x", data, by="g", covariance=covariance))
+    assert fits.status["b"].startswith(f"Failed: {covariance} is not defined: the fit goes through row 9 whatever")
+    assert alone == [1]
+    expected = glm("y ~ x", data[:6], covariance=covariance).bse
+    np.testing.assert_allclose(fits.bse.loc["a"], expected, rtol=1e-9)

@@ -28,7 +28,9 @@ MODELS = {
     "binomial": ("binomial", None, {}),
     "quasipoisson": ("quasipoisson", None, {}),
     "poisson, pearson": ("poisson", None, {"dispersion": "pearson", "weights": "w"}),
-    "HC3, one by one": ("gaussian", None, {"covariance": "HC3"}),
+    "poisson, HC2, freq_weights": ("poisson", None, {"covariance": "HC2", "freq_weights": "k"}),
+    "gamma log, HC3, weights": ("gamma", "log", {"covariance": "HC3", "weights": "w"}),
+    "HC3": ("gaussian", None, {"covariance": "HC3"}),
 }
 
 

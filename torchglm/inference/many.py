@@ -15,10 +15,10 @@ from torch import Tensor
 
 from torchglm.families.family import Family
 from torchglm.inference.covariance.kind import CovarianceKind, Model
-from torchglm.inference.covariance.robust import HC0, HC1, Sampling
+from torchglm.inference.covariance.robust import HC0, HC1, HC2, HC3, Sampling
 from torchglm.inference.dispersion import DispersionKind, Fixed, Pearson
 from torchglm.numerics.triangles import factor_many
-from torchglm.objective.batch import Models, Problems
+from torchglm.objective.batch import Hats, Models, Problems
 from torchglm.objective.grouped import Groups, stretches
 from torchglm.objective.objective import Objective
 from torchglm.solvers.batch import BatchSolution, solve
@@ -37,8 +37,14 @@ def _ratio(n: Tensor, df: Tensor) -> Tensor:
 MEATS: dict[CovarianceKind, Callable[[Tensor, Tensor], Tensor]] = {
     HC0(): lambda n, rank: torch.ones_like(n),
     HC1(): lambda n, rank: _ratio(n, n - rank),
+    HC2(): lambda n, rank: torch.ones_like(n),
+    HC3(): lambda n, rank: torch.ones_like(n),
     Sampling(): lambda n, rank: _ratio(n, n - 1.0),
 }
+
+
+# What divides squared scores: 1 - leverage to this power.
+POWERS: dict[CovarianceKind, int] = {HC2(): 1, HC3(): 2}
 
 
 @dataclass(frozen=True)
@@ -124,9 +130,11 @@ def model_numbers(models: Models, start: Tensor, n: Tensor, wanted: Wanted) -> M
     aliased = factored.aliased
     rank = (~aliased).sum(1).to(torch.float64)
     phi = dispersion_of(wanted.dispersion, lambda: pearson_of(models, found), n - rank)
+    meat = None
     if wanted.kind in MEATS:
         bread = factored.inverse()
-        meat = models.meat(found.theta, wanted.repeats)
+        hats = Hats(bread, POWERS[wanted.kind]) if wanted.kind in POWERS else None
+        meat = models.meat(found.theta, wanted.repeats, hats)
         inner = bread @ meat @ bread * MEATS[wanted.kind](n, rank)[:, None, None]
         variances = models.user_variances(inner)
     else:
@@ -134,6 +142,8 @@ def model_numbers(models: Models, start: Tensor, n: Tensor, wanted: Wanted) -> M
     left_out = aliased[:, models.objective.layout.order]
     theta, variances = (t.masked_fill(left_out, math.nan).cpu() for t in (models.to_user(found.theta), variances))
     sure = found.converged & ~factored.doubtful & torch.isfinite(found.theta).all(1)
+    if meat is not None and wanted.kind in POWERS:  # NaN where a row has leverage one, which a fit alone names
+        sure &= ~torch.isnan(meat).flatten(1).any(1)
     start = models.to_user(_farther(models, found, ~sure)).cpu()
     return ManyNumbers(theta, variances, phi.cpu(), n.cpu(), rank.cpu(), sure.cpu(), start)
 

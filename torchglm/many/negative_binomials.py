@@ -29,7 +29,7 @@ from torchglm.fit import Fit
 from torchglm.inference.covariance.choice import kind_of_fit
 from torchglm.inference.covariance.given import is_given
 from torchglm.inference.dispersion import resolve_dispersion
-from torchglm.inference.many import MEATS, MOST_STEPS, ManyNumbers, Wanted, dispersion_of, search
+from torchglm.inference.many import MEATS, MOST_STEPS, POWERS, ManyNumbers, Wanted, dispersion_of, search
 from torchglm.inference.many_totals import mean_responses, null_objective, null_response_totals, response_totals
 from torchglm.inference.vector import Predictor, joined
 from torchglm.many.alone import Collected
@@ -111,7 +111,12 @@ class SizedResponses:
         numbers.n.fill_(count)
         theta, error = (torch.full((len(table.names),), math.nan, dtype=torch.float64) for _ in range(2))
         batched = wanted.is_batched and call.solver == "auto" and not is_given(call.covariance)
-        batched = batched and isinstance(table.family.link, Log) and table.is_worth_a_batch(self._at_a_time)
+        batched = (
+            batched
+            and wanted.kind not in POWERS
+            and isinstance(table.family.link, Log)
+            and table.is_worth_a_batch(self._at_a_time)
+        )
         for some in self._chunks(list(range(len(table.names)))) if batched else ():
             y, good = table.responses(some)
             good = (good & is_count(y).all(1) & (y != 0).any(1)).cpu()
