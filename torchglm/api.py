@@ -326,7 +326,7 @@ def check_response(prepared: Prepared, family: Family, name: str | None = None) 
     labels = prepared.index if prepared.rows is None else prepared.index[prepared.rows]
     if prepared.zero_weight:
         kept = torch.nonzero(prepared.whole.weight > 0).flatten()  # type: ignore[operator]
-        labels = labels[kept.numpy()]
+        labels = labels[kept.cpu().numpy()]
     raise ResponseError(
         f"The response {prepared.response_name!r} must be {family.support} for the {name or family.name} family; "
         f"row {row_label(labels, int(bad[0]))} has {value!r} ({len(bad)} row(s) in all)."

@@ -17,6 +17,7 @@ from torchglm.coefficients import require_fits
 from torchglm.count_tests import BoundaryTest, boundary_test
 from torchglm.design.block import Block
 from torchglm.design.prepare import Prepared, Request, prepare
+from torchglm.design.prepare_many import Together
 from torchglm.design.sources import Source, open_source
 from torchglm.design.terms import Parsed, parse
 from torchglm.design.weights import Probability
@@ -137,16 +138,16 @@ class ThetaSearch:
         cluster = kind_of_fit(call.covariance, None, request.cluster).cluster_key
         device = device_of(call.device)
         check_stop(call.stop)
-        prepared = prepare(parsed, source, replace(request, cluster=cluster), caller)
+        read = prepare(parsed, source, replace(request, cluster=cluster), caller)
         model = _model(NegativeBinomialSize(family.link, kind=self.kind))
-        _check(prepared, model, family.link)
-        prepared = placed(prepared, device, call.dtype)
+        _check(read, model, family.link)
+        prepared = placed(read, device, call.dtype)
         joint = _joint(prepared, model, call, start)
         if _is_poisson(float(joint.coefficients[-1]), prepared):
             _warn_of_poisson()
         elif self.kind == "NB1":
             asked = Asked(parsed.text, (parsed.text,), lambda _: model, request, call, joint.coefficients.numpy())
-            return _with_theta(fit_vector(asked, source, caller))
+            return _with_theta(fit_vector(asked, source, caller, Together((read,), request)))
         fit = self._at(prepared, joint, family.link, call)
         assert fit.estimate is not None
         worse = fit.estimate.solution if joint.solution.status.converged else joint.solution

@@ -20,7 +20,7 @@ from torchglm.design.among_ranks import together
 from torchglm.design.numbers import row_label
 from torchglm.design.parts_of import split_parts
 from torchglm.design.prepare import Prepared, Request
-from torchglm.design.prepare_many import prepare_many
+from torchglm.design.prepare_many import Together, prepare_many
 from torchglm.design.sources import Source, open_source
 from torchglm.design.terms import parse
 from torchglm.diagnostics.diverging import diverging_coefficients, unseen_coefficients
@@ -65,8 +65,8 @@ class Asked:
     begin: type[VectorStart] = VectorStart
 
 
-def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any]) -> VectorFit:
-    """The maximum-likelihood fit of a model of several linear predictors.
+def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any], read: Together | None = None) -> VectorFit:
+    """The maximum-likelihood fit of a model of several linear predictors; `read` holds its data where they are read.
 
     Raises: a TorchGLMError that names the column, row or value. Warns: ConvergenceWarning, SeparationWarning.
     """
@@ -78,7 +78,7 @@ def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any]) -> VectorFit:
     device = device_of(call.device)
     check_stop(stop)
     parsed = [parse(text, source.names) for text in asked.formulas]
-    parts = prepare_many(parsed, source, request, caller)
+    parts = prepare_many(parsed, source, request, caller) if read is None else read
     prepared = parts.parts[0]
     with together("checking the responses"):
         model = asked.build(prepared)

@@ -167,3 +167,14 @@ def test_the_second_device_is_strict(second_device):
     assert torch.arange(3).device.type == "cpu"
     assert (there + float(here[0])).cpu().tolist() == [2.0, 2.0, 2.0]
     assert there[torch.tensor([0, 2])].shape == (2,)
+
+
+@pytest.mark.filterwarnings("ignore::torchglm.errors.TorchGLMWarning")
+def test_a_response_that_is_refused_is_named_by_its_row(second_device, data):
+    """Also where rows of weight zero are left out: which those are is known on the device."""
+    data = data.assign(v=1.0).rename(index=lambda k: f"row {k}")
+    data.loc[data.index[3], "v"] = 0.0
+    data.loc[data.index[7], "zeros"] = -1.0
+    fits = glm("~ a", data, "poisson", responses=["count", "zeros"], weights="v", device="cuda")
+    assert "row 'row 7' has -1.0" in fits.status["zeros"]
+    assert fits.converged.tolist() == [True, False]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from torchglm import glm
+from torchglm import glm, negative_binomial, ordinal
 from torchglm.numerics.segments import Segments
 
 
@@ -46,3 +47,23 @@ def test_rows_are_sorted_once(second_device, data, monkeypatch):
 def test_twice_the_same_bits(second_device, data):
     first, second = (glm("count ~ a:g + h", data, "poisson", device="cuda").params for _ in range(2))
     assert first.equals(second)
+
+
+@pytest.mark.filterwarnings("ignore::torchglm.errors.TorchGLMWarning")
+def test_no_weighted_counting_on_a_device(second_device, data, monkeypatch):
+    """There it would add in another order at every call."""
+    bincount = torch.bincount
+
+    def unweighted(codes, weights=None, minlength=0):
+        assert weights is None or codes.device.type == "cpu"
+        return bincount(codes, weights, minlength)
+
+    monkeypatch.setattr(torch, "bincount", unweighted)
+    counts = ["count", "zeros"]
+    fits = {
+        "groups": lambda d: glm("count ~ a", data, "poisson", by="firm", freq_weights="w", device=d).glance(),
+        "sizes": lambda d: negative_binomial("~ a", data, responses=counts, weights="w + 1", device=d).glance(),
+        "classes": lambda d: ordinal("rating ~ a", data, device=d).glance(),
+    }
+    for of in fits.values():
+        pd.testing.assert_frame_equal(of("cuda"), of("cpu"), rtol=1e-8)

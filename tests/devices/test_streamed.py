@@ -131,3 +131,40 @@ def test_long_products(second_device, rows):
             found = long_product(*sides, precision).cpu()
             assert found.dtype == torch.float64
             assert found.numpy() == pytest.approx(expected, abs=1e-5 * max(rows, 1) ** 0.5)
+
+
+MANY = {
+    "groups": lambda data, d: glm("count ~ a + b", data, "poisson", by="firm", device=d, offset="e"),
+    "robust groups": lambda data, d: glm("yes ~ a", data, "binomial", by="firm", device=d, covariance="HC1"),
+    "responses": lambda data, d: glm("~ a + g", data, "poisson", responses=["count", "zeros"], device=d, weights="w"),
+    "negative binomials": lambda data, d: torchglm.negative_binomial(
+        "~ a + g", data, responses=["count", "zeros"], device=d, exposure="e"
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::torchglm.errors.TorchGLMWarning")
+@pytest.mark.parametrize("way", MANY, ids=str)
+def test_many_models(far, data, way):
+    found, expected = (MANY[way](data, device) for device in ("cuda", "cpu"))
+    pd.testing.assert_frame_equal(found.params, expected.params, rtol=1e-7, atol=1e-9)
+    pd.testing.assert_frame_equal(found.bse, expected.bse, rtol=1e-7)
+    pd.testing.assert_frame_equal(found.glance(), expected.glance(), rtol=1e-7)
+
+
+RESAMPLED = {
+    "bootstrap": lambda fit: fit.bootstrap(5, seed=1).replicates,
+    "wild": lambda fit: fit.bootstrap(5, kind="wild", seed=1).replicates,
+    "clusters": lambda fit: fit.bootstrap(5, kind="clusters", cluster="firm", seed=1).replicates,
+    "jackknife": lambda fit: fit.jackknife(cluster="firm").replicates,
+    "permutations": lambda fit: fit.permutation_test(5, groups="firm", seed=1).replicates,
+    "folds": lambda fit: fit.cross_validate(4, seed=1).folds,
+    "folds of groups": lambda fit: fit.cross_validate(4, groups="firm", seed=1).folds,
+}
+
+
+@pytest.mark.parametrize("way", RESAMPLED, ids=str)
+def test_resampling(far, data, way):
+    fits = [glm("count ~ a + g", data, "poisson", device=device) for device in ("cuda", "cpu")]
+    found, expected = (RESAMPLED[way](fit) for fit in fits)
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-7, atol=1e-9)

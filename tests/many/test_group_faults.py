@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from tests.many.conftest import quietly
-from torchglm import glm
+from torchglm import api, glm
+from torchglm.diagnostics import separation
 from torchglm.errors import DataError, OptionError, StatusWarning, UnknownNameError
 from torchglm.many import groups as groups_file
 from torchglm.objective import grouped
@@ -212,3 +213,37 @@ def test_data_written_over_are_refused():
         fits.glance()
     with pytest.raises(DataError, match="written over"):
         fits[1]
+
+
+def test_many_separated_groups_cost_little(monkeypatch):
+    """They go on from where the batch has taken them, and a search that falls on and on needs no linear program."""
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"g": np.repeat(np.arange(40), 15), "x": rng.normal(size=600), "z": rng.normal(size=600)})
+    data["y"] = (rng.random(600) < 1.0 / (1.0 + np.exp(-4.0 * data["x"] - data["z"]))).astype(float)
+    steps, run = [], api.run
+    monkeypatch.setattr(api, "run", lambda *given: steps.append(run(*given)) or steps[-1])
+    monkeypatch.setattr(separation, "program", lambda *given: pytest.fail("a linear program was run"))
+    fits = quietly(lambda: glm("y ~ x + z", data, "binomial", by="g"))
+    monkeypatch.undo()
+    assert len(steps) >= len(fits.infinite) > 5
+    assert max(solution.steps for solution in steps) <= 2
+    for group in [*fits.infinite][:6]:
+        one = quietly(lambda group=group: glm("y ~ x + z", data[data["g"] == group], "binomial"))
+        assert fits.infinite[group] == one.infinite
+        finite = np.isfinite(fits.params.loc[group])
+        np.testing.assert_allclose(fits.params.loc[group][finite], one.params[finite], rtol=1e-6)
+        assert fits.glance().loc[group, "deviance"] == pytest.approx(one.deviance, abs=1e-9)
+
+
+@pytest.mark.parametrize("covariance", ["HC2", "HC3"])
+def test_a_row_of_leverage_one_is_named(covariance, monkeypatch):
+    """The other groups need no fit of their own."""
+    data = pd.DataFrame({"g": list("aaaaaabbbbbb"), "y": [1.0, 2, 4, 3, 5, 9, 7, 8, 2, 3, 4, 7]})
+    data["x"] = [1.0, 2, 3, 4, 5, 6, 0, 0, 0, 9, 0, 0]
+    alone, fit = [], groups_file.fit_prepared
+    monkeypatch.setattr(groups_file, "fit_prepared", lambda *given: alone.append(1) or fit(*given))
+    fits = quietly(lambda: glm("y ~ x", data, by="g", covariance=covariance))
+    assert fits.status["b"].startswith(f"Failed: {covariance} is not defined: the fit goes through row 9 whatever")
+    assert alone == [1]
+    expected = glm("y ~ x", data[:6], covariance=covariance).bse
+    np.testing.assert_allclose(fits.bse.loc["a"], expected, rtol=1e-9)

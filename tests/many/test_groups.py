@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.many.conftest import quietly, read
-from torchglm import glm
+from torchglm import glm, negative_binomial
+from torchglm.errors import LevelError, OptionError, UnknownNameError
 from torchglm.objective import grouped
 
 GLANCE = ("null.deviance", "logLik", "AIC", "BIC", "deviance", "df.residual", "nobs", "df.null")
@@ -20,6 +24,9 @@ MODELS = {
     "poisson, exposure": ("count", "poisson", None, {"exposure": "w"}),
     "gaussian, HC1": ("size", "gaussian", None, {"covariance": "HC1", "weights": "w"}),
     "gaussian, freq_weights": ("size", "gaussian", None, {"freq_weights": "k", "covariance": "HC0"}),
+    "gaussian, HC3": ("size", "gaussian", None, {"covariance": "HC3", "weights": "w"}),
+    "gamma log, HC2": ("size", "gamma", "log", {"covariance": "HC2"}),
+    "poisson, HC3, freq_weights": ("count", "poisson", None, {"covariance": "HC3", "freq_weights": "k"}),
     "gamma log": ("size", "gamma", "log", {"weights": "w"}),
     "gamma inverse": ("size", "gamma", "inverse", {}),
     "inverse gaussian": ("size", "inverse_gaussian", "log", {}),
@@ -154,3 +161,46 @@ def test_numbers_are_those_of_lapply_split(name, from_r):
         ours = [row[c] for c in ("deviance", "null.deviance", "logLik", "AIC", "df.residual", "nobs", "dispersion")]
         expected = [one[c] for c in ("deviance", "null", "llf", "aic", "df", "n", "dispersion")]
         np.testing.assert_allclose(ours, expected, rtol=1e-7, atol=1e-10)
+
+
+def test_a_key_of_several_is_whole():
+    data = pd.DataFrame({"y": [1.0, 2, 4, 3, 5, 9, 7, 8], "g": list("aaaabbbb"), "h": [1, 1, 2, 2] * 2})
+    fits = glm("y ~ 1", data, by=["g", "h"])
+    assert ("a", 2) in fits
+    assert "a" not in fits
+    assert fits.get("a") is None
+    with pytest.raises(UnknownNameError, match=r"no model 'a' among 4. Its keys are tuples \(g, h\), as \('a', 1\)"):
+        fits["a"]
+    for key in (("a", 3), ["a", 2], slice("a", "b"), 0):
+        assert key not in fits
+        with pytest.raises(UnknownNameError):
+            fits[key]
+
+
+def test_keys_marked_as_categorical():
+    data = pd.DataFrame({"y": [1.0, 2, 4, 3, 5, 9], "k": [1, 1, 2, 2, 3, 3]})
+    expected = glm("y ~ 1", data, by="k").params
+    pd.testing.assert_frame_equal(glm("y ~ 1", data, by="C(k)").params.rename_axis("k"), expected)
+    ordered = glm("y ~ 1", data, by="C(k, levels=[3, 1, 2])").params
+    assert ordered.index.tolist() == [3, 1, 2]
+    assert ordered["Intercept"].tolist() == [7.0, 1.5, 3.5]
+    with pytest.raises(LevelError, match="which is not among the levels"):
+        glm("y ~ 1", data, by="C(k, levels=[1, 2])")
+    clusters = [glm("y ~ 1", data, cluster=key).bse for key in ("k", "C(k)")]
+    pd.testing.assert_series_equal(*clusters)
+
+
+@pytest.mark.parametrize("way", ["groups", "responses", "negative binomials"])
+def test_many_models_can_be_pickled(stores, way):
+    data = stores.dropna().assign(other=lambda rows: rows["store"].str[1].astype(float))
+    fits = {
+        "groups": lambda: glm("other ~ 1", data, by="store"),
+        "responses": lambda: glm("~ 1", data, responses=["other"]),
+        "negative binomials": lambda: negative_binomial("~ 1", data, responses=["other"]),
+    }[way]()
+    again = pickle.loads(pickle.dumps(fits))
+    pd.testing.assert_frame_equal(again.tidy(), fits.tidy())
+    pd.testing.assert_frame_equal(again.glance(), fits.glance())
+    with pytest.raises(OptionError, match="without their data"):
+        again[fits.index[0]]
+    assert copy.deepcopy(fits)[fits.index[0]].nobs > 0

@@ -9,7 +9,7 @@ import pytest
 from tests.many.conftest import quietly, read
 from torchglm import glm, negative_binomial
 from torchglm.errors import OptionError, StatusWarning
-from torchglm.many import negative_binomials
+from torchglm.many import negative_binomials, responses
 
 GLANCE = ("null.deviance", "logLik", "AIC", "BIC", "deviance", "df.residual", "nobs", "df.null", "theta")
 
@@ -55,9 +55,10 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_each_response_has_the_fit_of_itself(genes, model, monkeypatch):
-    formula, arguments = model
+@pytest.mark.parametrize("model, worth", [*((m, 40_000) for m in MODELS), ("plain", 0), ("weights", 0)])
+def test_each_response_has_the_fit_of_itself(genes, model, worth, monkeypatch):
+    formula, arguments = MODELS[model]
+    monkeypatch.setattr(responses, "WORTH", worth)  # 0: all are fitted alone
     data, counts = genes
     monkeypatch.setattr(negative_binomials, "ENTRIES", 60 * 7)  # seven responses at a time
     some = counts[:, :10]

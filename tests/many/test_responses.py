@@ -13,6 +13,7 @@ import torch
 from tests.many.conftest import quietly
 from torchglm import glm
 from torchglm.errors import DataError, FormulaError, OptionError, StatusWarning, UnknownNameError
+from torchglm.inference import many as many_file
 from torchglm.many import responses as responses_file
 
 GLANCE = ("null.deviance", "logLik", "AIC", "BIC", "deviance", "df.residual", "nobs", "df.null")
@@ -27,7 +28,9 @@ MODELS = {
     "binomial": ("binomial", None, {}),
     "quasipoisson": ("quasipoisson", None, {}),
     "poisson, pearson": ("poisson", None, {"dispersion": "pearson", "weights": "w"}),
-    "HC3, one by one": ("gaussian", None, {"covariance": "HC3"}),
+    "poisson, HC2, freq_weights": ("poisson", None, {"covariance": "HC2", "freq_weights": "k"}),
+    "gamma log, HC3, weights": ("gamma", "log", {"covariance": "HC3", "weights": "w"}),
+    "HC3": ("gaussian", None, {"covariance": "HC3"}),
 }
 
 
@@ -134,7 +137,7 @@ REFUSED = {
     "a left-hand side": (FormulaError, "responses= stands for the left-hand side: write 'x' after '~' alone", "y ~ x"),
     "an unknown column": (UnknownNameError, "'poison0'.*'poisson0'", ["poison0"]),
     "names twice": (OptionError, "distinct names; got 2, 1 of them distinct", ["poisson0", "poisson0"]),
-    "no response": (OptionError, "responses= takes names", []),
+    "no response": (OptionError, "got an empty list", []),
     "one vector": (OptionError, r"of 1 dimension\(s\)", np.zeros(120)),
     "other rows": (DataError, "has 119 rows; the data have 120", np.zeros((119, 2))),
     "a name alone": (OptionError, r"responses=\['poisson0'\]", "poisson0"),
@@ -155,6 +158,24 @@ def test_a_frame_of_other_labels_is_refused(plots):
     wide = plots[columns("poisson")].set_axis(np.arange(120) + 7)
     with pytest.raises(DataError, match=re.escape("Align it, or give .to_numpy()")):
         glm("~ x", plots, "poisson", responses=wide)
+
+
+def test_few_responses_over_many_rows_are_fitted_alone(plots, monkeypatch):
+    """A lone search of many rows starts from a sample of them; what a pass over all costs tells from which size on."""
+    batches, solve = [], many_file.search
+    monkeypatch.setattr(many_file, "search", lambda batch, *rest: batches.append(batch.count) or solve(batch, *rest))
+    rows = 2 * responses_file.WORTH
+    data = {"x": np.resize(plots["x"], rows), **{f"y{j}": np.resize(plots[f"poisson{j}"], rows) for j in range(3)}}
+    fits = glm("~ x", data, "poisson", responses=["y0", "y1", "y2"])
+    assert batches == []
+    glance = fits.glance().set_index("response")
+    for name in fits:
+        one = glm(f"{name} ~ x", data, "poisson")
+        np.testing.assert_allclose((fits.params.loc[name] - one.params) / one.bse, 0.0, atol=2e-8)
+        for column in GLANCE:
+            assert glance.loc[name, column] == pytest.approx(one.glance()[column][0], rel=1e-9), column
+    glm("~ x", plots, "poisson", responses=columns("poisson"))
+    assert batches == [5]
 
 
 def test_thousands_of_responses_take_a_few_passes(plots):

@@ -7,9 +7,12 @@ from contextlib import closing
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as pads
 import pytest
 
 from torchglm import glm, stream
+from torchglm.design.streams.readers import scan_options
 from torchglm.errors import DataError
 from torchglm.numerics.ranks import Ranks
 
@@ -96,3 +99,23 @@ def test_a_file_that_is_given_twice_is_read_twice(tmp_path):
     shares = [data.stream.share(Ranks(rank, 3)) for rank in range(3)]
     parts = [piece.column("x") for share in shares for piece in share.pieces(["x"])]
     assert np.array_equal(np.concatenate(parts), frame["x"])
+
+
+def test_a_dataset_of_local_parquet_files_is_not_read_ahead(tmp_path):
+    FRAME.to_parquet(tmp_path / "a.parquet")
+    FRAME.to_csv(tmp_path / "a.csv", index=False)
+    local = pads.dataset(tmp_path / "a.parquet")
+    assert scan_options(local)["fragment_scan_options"].pre_buffer is False
+    own = pads.ParquetFileFormat(default_fragment_scan_options=pads.ParquetFragmentScanOptions(buffer_size=4096))
+    others = {
+        "options of its own": pads.dataset(tmp_path / "a.parquet", format=own),
+        "csv": pads.dataset(tmp_path / "a.csv", format="csv"),
+        "in memory": pads.dataset([pa.Table.from_pandas(FRAME)]),
+        "union": pads.dataset([local, pads.dataset(tmp_path / "a.parquet")]),
+    }
+    expected = glm("y ~ x", FRAME).params
+    for name, dataset in others.items():
+        assert scan_options(dataset) == {}, name
+        times = 2 if name == "union" else 1
+        assert stream(dataset).rows == 60 * times
+        pd.testing.assert_series_equal(glm("y ~ x", dataset).params, expected, rtol=1e-9)

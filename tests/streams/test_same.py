@@ -137,3 +137,20 @@ def test_rows_are_labelled_by_their_place_in_the_stream(frame, files):
     changed = frame.assign(y=bad)
     with pytest.raises(torchglm.errors.ResponseError, match="row 7123 has -1"):
         glm("y ~ x0", stream(lambda: (changed.iloc[k : k + 900] for k in range(0, len(frame), 900))), "poisson")
+
+
+@pytest.mark.parametrize("kind", ["NB2", "NB1"])
+def test_a_negative_binomial_is_encoded_once(frame, kind):
+    passes = []
+
+    def frames():
+        passes.append(1)
+        return (frame[:400], frame[400:])
+
+    data = stream(frames)
+    passes.clear()
+    glm("y ~ x0 + x1", data, "poisson")
+    poisson = len(passes)
+    fit = negative_binomial("y ~ x0 + x1", data, kind=kind)
+    assert len(passes) == 2 * poisson
+    assert_same(negative_binomial("y ~ x0 + x1", frame, kind=kind), fit)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from torchglm.design.categorical import Marked, learn_levels
 from torchglm.design.environment import DataColumns, Evaluate, caller_values, evaluate
 from torchglm.design.extras import aligned
 from torchglm.design.sources import Source
@@ -21,12 +22,12 @@ def read_key(
 ) -> tuple[str, pd.Series]:
     """The label of a key and its values, one a row of the data: of a column, an expression in the data, or an array.
 
-    Raises: UnknownNameError, DataError for an array of another length; OptionError for anything else.
+    Raises: UnknownNameError; DataError for an array of another length; LevelError; OptionError for anything else.
     """
     if isinstance(given, str):
         factor = Factor(given, "lookup" if given in source else "python")
         values = evaluated(factor, DataColumns(source), caller_values([factor], source, caller), {})
-        label = given
+        values, label = (_labels(given, values) if isinstance(values, Marked) else values), given
     else:
         values, label = (given.detach().cpu() if isinstance(given, torch.Tensor) else given), "an array"
         if np.ndim(values) != 1 or isinstance(values, (dict, set)):
@@ -36,6 +37,17 @@ def read_key(
     if len(values) != source.rows:
         raise DataError(f"{role}={label} has {len(values)} values for {source.rows} rows of data.")
     return label, values if isinstance(values, pd.Series) else pd.Series(np.asarray(values))
+
+
+def _labels(label: str, marked: Marked) -> Any:
+    """The values of a C(...), in the order of its levels where it names them.
+
+    Raises: LevelError for a value that is none of its levels.
+    """
+    if marked.levels is None:
+        return marked.values
+    levels, codes = learn_levels(label, marked.values, marked.levels)
+    return pd.Series(pd.Categorical.from_codes(codes, levels), getattr(marked.values, "index", None))
 
 
 def several(given: Any) -> list[Any]:

@@ -45,11 +45,14 @@ def infinite_coefficients(estimate: Estimate, names: tuple[str, ...]) -> dict[st
     lost = bool((estimate.undetermined & ~estimate.aliased).any())
     if estimate.layout.width > LARGEST or not (lost or is_suspicious(estimate)):
         return {}
-    direction = recession(estimate)
-    if direction is None:
+    goes_on = estimate.solution.status.converged and not lost and never_rises(estimate, estimate.solution.point.step)
+    # What is convex and falls on and on has no maximum; of anything else the program has to say so.
+    certain = goes_on and estimate.objective.likelihood.is_convex_everywhere
+    direction = None if certain else recession(estimate)
+    if direction is None and not certain:
         return {}
-    if estimate.solution.status.converged and not lost and never_rises(estimate, estimate.solution.point.step):
-        direction = _last_direction(estimate)
+    direction = _last_direction(estimate) if goes_on else direction
+    assert direction is not None
     return {name: "+" if d > 0 else "-" for name, d in zip(names, direction.tolist(), strict=True) if d != 0.0}
 
 

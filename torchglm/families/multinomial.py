@@ -13,6 +13,7 @@ from torch import Tensor
 from torchglm.errors import OptionError
 from torchglm.families.likelihood import Information, Likelihood, RowTerms
 from torchglm.families.predictor_rows import curvature_of
+from torchglm.numerics.segments import cell_sums
 
 
 class _Softmax(NamedTuple):
@@ -105,7 +106,7 @@ def is_class(y: Tensor, classes: int) -> Tensor:
 
 def class_shares(y: Tensor, w: Tensor, classes: int) -> Tensor:
     """(classes,) the weighted share of each class; half a row more for each where one is empty."""
-    weight = torch.zeros(classes, dtype=w.dtype, device=w.device).index_add_(0, y.to(torch.int64), w)
+    weight = cell_sums(y.to(torch.int64), classes)(w)
     weight = torch.where((weight > 0.0).all(), weight, weight + 0.5)
     return weight / weight.sum()
 

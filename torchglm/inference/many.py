@@ -9,21 +9,23 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from torchglm.families.family import Family
 from torchglm.inference.covariance.kind import CovarianceKind, Model
-from torchglm.inference.covariance.robust import HC0, HC1, Sampling
+from torchglm.inference.covariance.robust import HC0, HC1, HC2, HC3, Sampling
 from torchglm.inference.dispersion import DispersionKind, Fixed, Pearson
 from torchglm.numerics.triangles import factor_many
-from torchglm.objective.batch import Models, Problems
+from torchglm.objective.batch import Hats, Models, Problems
 from torchglm.objective.grouped import Groups, stretches
 from torchglm.objective.objective import Objective
 from torchglm.solvers.batch import BatchSolution, solve
 from torchglm.solvers.solver import Stop
 
 MOST_STEPS = 25  # a separated model takes more: each step carries it one unit on
+FARTHER = 60  # steps of a model that is left to a fit of its own
 CERTAIN = 1e-7  # standard errors: what the last step may be long, and thus move standard errors by
 
 
@@ -35,15 +37,22 @@ def _ratio(n: Tensor, df: Tensor) -> Tensor:
 MEATS: dict[CovarianceKind, Callable[[Tensor, Tensor], Tensor]] = {
     HC0(): lambda n, rank: torch.ones_like(n),
     HC1(): lambda n, rank: _ratio(n, n - rank),
+    HC2(): lambda n, rank: torch.ones_like(n),
+    HC3(): lambda n, rank: torch.ones_like(n),
     Sampling(): lambda n, rank: _ratio(n, n - 1.0),
 }
+
+
+# What divides squared scores: 1 - leverage to this power.
+POWERS: dict[CovarianceKind, int] = {HC2(): 1, HC3(): 2}
 
 
 @dataclass(frozen=True)
 class ManyNumbers:
     """The numbers of G models, formula's order, NaN where aliased and in all of a model that is not `sure`.
 
-    Shapes: theta, variances (G, p); phi, n, rank (G,); sure (G,).
+    `start` is where a search of its own may begin for one that is not; NaN where nothing better
+    is known than the start of the family. Shapes: theta, variances, start (G, p); phi, n, rank (G,); sure (G,).
     """
 
     theta: Tensor
@@ -52,13 +61,20 @@ class ManyNumbers:
     n: Tensor
     rank: Tensor
     sure: Tensor
+    start: Tensor
+
+    def start_of(self, place: int) -> np.ndarray | None:
+        """(p,) where the search of one model alone may begin."""
+        start = self.start[place]
+        return start.numpy() if bool(torch.isfinite(start).all()) else None
 
     @staticmethod
     def blank(count: int, p: int) -> ManyNumbers:
         """Those of models that nothing is known of."""
         wide, narrow = torch.full((count, p), math.nan, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
         sure = torch.zeros(count, dtype=torch.bool)
-        return ManyNumbers(wide, wide.clone(), torch.full_like(narrow, math.nan), narrow, narrow.clone(), sure)
+        phi = torch.full_like(narrow, math.nan)
+        return ManyNumbers(wide, wide.clone(), phi, narrow, narrow.clone(), sure, wide.clone())
 
     def write(self, places: Tensor, other: ManyNumbers) -> None:
         """Nothing: the models at `places` have the numbers of `other`."""
@@ -114,9 +130,11 @@ def model_numbers(models: Models, start: Tensor, n: Tensor, wanted: Wanted) -> M
     aliased = factored.aliased
     rank = (~aliased).sum(1).to(torch.float64)
     phi = dispersion_of(wanted.dispersion, lambda: pearson_of(models, found), n - rank)
+    meat = None
     if wanted.kind in MEATS:
         bread = factored.inverse()
-        meat = models.meat(found.theta, wanted.repeats)
+        hats = Hats(bread, POWERS[wanted.kind]) if wanted.kind in POWERS else None
+        meat = models.meat(found.theta, wanted.repeats, hats)
         inner = bread @ meat @ bread * MEATS[wanted.kind](n, rank)[:, None, None]
         variances = models.user_variances(inner)
     else:
@@ -124,7 +142,23 @@ def model_numbers(models: Models, start: Tensor, n: Tensor, wanted: Wanted) -> M
     left_out = aliased[:, models.objective.layout.order]
     theta, variances = (t.masked_fill(left_out, math.nan).cpu() for t in (models.to_user(found.theta), variances))
     sure = found.converged & ~factored.doubtful & torch.isfinite(found.theta).all(1)
-    return ManyNumbers(theta, variances, phi.cpu(), n.cpu(), rank.cpu(), sure.cpu())
+    if meat is not None and wanted.kind in POWERS:  # NaN where a row has leverage one, which a fit alone names
+        sure &= ~torch.isnan(meat).flatten(1).any(1)
+    start = models.to_user(_farther(models, found, ~sure)).cpu()
+    return ManyNumbers(theta, variances, phi.cpu(), n.cpu(), rank.cpu(), sure.cpu(), start)
+
+
+def _farther(models: Models, found: BatchSolution, unsure: Tensor) -> Tensor:
+    """(G, p) where a search by values has taken the `unsure` models of convex likelihoods, inner order; NaN for others.
+
+    Those of a separated model go on and on: what many steps of all take together, each would take alone.
+    """
+    out = torch.full_like(found.theta, math.nan)
+    some = unsure & torch.isfinite(found.theta).all(1)
+    if models.objective.likelihood.is_convex_everywhere and bool(some.any()):
+        farther = solve(models.of(some), found.theta[some], Stop(1e-8, FARTHER))
+        out[some] = torch.where(farther.converged[:, None], farther.theta, math.nan)
+    return out
 
 
 def dispersion_of(kind: DispersionKind, pearson: Callable[[], Tensor], df: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from torchglm.design.block import Block
 from torchglm.design.columns import Columns
+from torchglm.design.design import Design
 from torchglm.design.parts import Dense
 from torchglm.design.weights import Frequency, Weights
 from torchglm.families.family import Family
@@ -18,6 +20,7 @@ from torchglm.inference.covariance.kind import Model
 from torchglm.inference.dispersion import Fixed
 from torchglm.inference.many import Wanted, group_numbers, model_numbers
 from torchglm.inference.totals import Totals, saturated_rows
+from torchglm.numerics.segments import cell_sums
 from torchglm.numerics.sums import Sums
 from torchglm.objective.batch import Batch
 from torchglm.objective.grouped import Groups
@@ -58,28 +61,39 @@ def group_totals(
     inner = objective.layout.to_inner(torch.where(torch.isnan(thetas), 0.0, thetas).T.to(codes.device)).T.contiguous()
     model, frequency = MeanModel(family), isinstance(weights, Frequency)
 
-    def row_sums(block: Block) -> Sums:
-        here = codes[block.start : block.start + block.rows]
+    def of_rows(block: Block, here: Tensor) -> dict[str, Tensor]:
         eta = (block.columns[0].model_matrix() * inner[here]).sum(1)
         if block.offsets[0] is not None:
             eta += block.offsets[0]
         w = torch.ones_like(block.y) if block.weight is None else block.weight
-        rows = {
+        return {
             "deviance": model.deviance(block.y, eta[:, None]) * w,
             "saturated": saturated_rows(family, block, w, weights),
             "weights": w,
             "n": w if frequency else torch.ones_like(w),
         }
-        return Sums({name: torch.bincount(here, values, count) for name, values in rows.items()})
 
-    sums = objective.sum(row_sums)
+    sums = _sums_by_group(objective, codes, count, of_rows)
     return ManyTotals(*(sums[name].cpu() for name in ("deviance", "saturated", "weights", "n")))
+
+
+def _sums_by_group(
+    objective: Objective, codes: Tensor, count: int, of_rows: Callable[[Block, Tensor], dict[str, Tensor]]
+) -> Sums:
+    """(count,) the sums over the rows of each group of what `of_rows` gives of a block and the groups of its rows."""
+
+    def row_sums(block: Block) -> Sums:
+        here = codes[block.start : block.start + block.rows]
+        sums = cell_sums(here, count)
+        return Sums({name: sums(rows) for name, rows in of_rows(block, here).items()})
+
+    return objective.sum(row_sums)
 
 
 def observations(sizes: Tensor, codes: Tensor, weights: Weights | None) -> Tensor:
     """(G,) how many observations each model has."""
     if isinstance(weights, Frequency):
-        return torch.bincount(codes, weights.values.to(codes.device), len(sizes))
+        return cell_sums(codes, len(sizes))(weights.values.to(codes.device))
     return sizes.to(torch.float64)
 
 
@@ -91,9 +105,13 @@ def null_group_totals(
     design, count = null.design, len(groups.sizes)
     thetas = torch.zeros(count, int(constant), dtype=torch.float64)
     if constant:
-        w = torch.ones_like(design.y) if design.weight is None else design.weight
-        means = torch.bincount(codes, w * design.y, count) / torch.bincount(codes, w, count)
-        thetas = family.link.link(means)[:, None].cpu()
+
+        def of_rows(block: Block, here: Tensor) -> dict[str, Tensor]:
+            w = torch.ones_like(block.y) if block.weight is None else block.weight
+            return {"sum": w * block.y, "weight": w}
+
+        sums = _sums_by_group(null, codes, count, of_rows)
+        thetas = family.link.link(sums["sum"] / sums["weight"])[:, None].cpu()
         if design.offsets[0] is not None:
             wanted = Wanted(family, Model(), Fixed(1.0), Stop())
             present = torch.nonzero(groups.sizes > 0).flatten()
@@ -105,15 +123,23 @@ def null_group_totals(
 
 def null_objective(objective: Objective, constant: bool) -> Objective:
     """The same rows without terms."""
-    device = objective.design.y.device
+    device = objective.design.device
     nothing = Dense((), torch.empty(0, dtype=torch.float64, device=device))
     positions = torch.zeros(int(constant), dtype=torch.int64, device=device)
     return objective.on(replace(objective.design, columns=(Columns(constant, nothing, (), positions),)))
 
 
+def mean_responses(responses: Tensor, design: Design) -> Tensor:
+    """(B,) the means of responses (B, rows), by the weights of the design."""
+    if design.weight is None:
+        return responses.mean(1)
+    w = design.weight.to(responses.device)
+    return responses @ w / w.sum()
+
+
 def response_totals(batch: Batch, thetas: Tensor, family: Family, weights: Weights | None) -> ManyTotals:
     """The totals of the models of a batch of responses at `thetas` (B, p), formula's order, NaN for zero."""
-    objective, device = batch.objective, batch.objective.design.y.device
+    objective, device = batch.objective, batch.objective.design.device
     assert batch.responses is not None
     responses, count = batch.responses, len(thetas)
     inner = objective.layout.to_inner(torch.where(torch.isnan(thetas), 0.0, thetas).T.to(device)).T.contiguous()
@@ -143,8 +169,7 @@ def null_response_totals(batch: Batch, family: Family, weights: Weights | None, 
     design, thetas = objective.design, torch.zeros(len(batch.responses), int(constant), dtype=torch.float64)
     if constant:
         y = batch.responses
-        w = torch.ones_like(y[0]) if design.weight is None else design.weight
-        thetas = family.link.link(y @ w / w.sum())[:, None].cpu()
+        thetas = family.link.link(mean_responses(y, design))[:, None].cpu()
         if design.offsets[0] is not None:
             start = null.start(family)
             good = torch.isfinite(start).all(1)

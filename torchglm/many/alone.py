@@ -16,10 +16,14 @@ from torchglm.progress import Count
 
 @dataclass
 class Collected:
-    """The arrays of G models, being filled; `criteria` of those that were fitted alone."""
+    """The arrays of G models, being filled; `criteria` of those that no pass over all can tell later.
+
+    `by_pass`: it tells those of converged models of all their rows by the coefficients.
+    """
 
     arrays: ManyArrays
     criteria: dict[int, tuple[float, float, float]]
+    by_pass: bool = True
 
     @staticmethod
     def of(numbers: ManyNumbers, use_batch: np.ndarray) -> Collected:
@@ -48,12 +52,15 @@ class Collected:
         assert isinstance(fit, Fit)
         arrays = self.arrays
         arrays.theta[place], arrays.bse[place] = fit.params.to_numpy(), fit.bse.to_numpy()
+        is_whole = fit.nobs == arrays.n[place]
         arrays.phi[place], arrays.n[place], arrays.rank[place] = fit.scale, fit.nobs, fit.record.facts.rank
         beside = fit.estimated_values
         for name, (values, errors) in arrays.estimated.items():
             values[place], errors[place] = beside.get(name, (math.nan, math.nan))
-        self.criteria[place] = (fit.deviance, fit.null_deviance, fit.llf)
         arrays.converged[place] = fit.converged and not fit.infinite
+        is_plain = self.by_pass and fit.estimate is not None and fit.estimate.penalised is None
+        if not (arrays.converged[place] and is_whole and is_plain):
+            self.criteria[place] = (fit.deviance, fit.null_deviance, fit.llf)
         if fit.infinite:
             arrays.infinite[place] = fit.infinite
             shown = ", ".join(f"{name} -> {sign}inf" for name, sign in fit.infinite.items())
@@ -74,7 +81,7 @@ class Collected:
         arrays.status[empty], arrays.converged[empty] = "No rows.", False
 
     def complete(self, criteria: ManyCriteria) -> ManyCriteria:
-        """The criteria with those of the models fitted alone in their places, NaN for what was not fitted."""
+        """The criteria with those that are known in their places, NaN for what was not fitted."""
         out = [criteria.deviance.copy(), criteria.null_deviance.copy(), criteria.llf.copy()]
         unknown = self.arrays.rank == 0
         for values in out:

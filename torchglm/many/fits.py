@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
-from torchglm.errors import StatusWarning, UnknownNameError, did_you_mean
+from torchglm.errors import OptionError, StatusWarning, UnknownNameError, did_you_mean
 from torchglm.families.family import Family
 from torchglm.fit import Fit
 from torchglm.inference.wald import Reference, check_level, statistics
@@ -70,9 +70,13 @@ class Fits(Mapping[Any, Fit]):
     def __getitem__(self, key: Any) -> Fit:
         """The fit of one model, made by the ordinary search from the estimates that are known.
 
-        Raises: UnknownNameError for a key that is none; what glm() raises, for a model that cannot be fitted.
+        Raises: UnknownNameError for a key that is none; OptionError for fits that were pickled; what glm() raises, for
+        a model that cannot be fitted.
         """
-        return self.refit(self._place(key))
+        place = self._place(key)
+        if place is None:
+            raise UnknownNameError(f"There is no model {key!r} among {len(self):,}. {self._known(key)}")
+        return self.refit(place)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -81,22 +85,37 @@ class Fits(Mapping[Any, Fit]):
         return iter(self.index)
 
     def __contains__(self, key: object) -> bool:
-        try:
-            return key in self.index
-        except TypeError:
-            return False
+        return self._place(key) is not None
 
     def get(self, key: Any, default: Any = None) -> Any:
         """The fit of that key, or `default`."""
-        if key in self:
-            return self[key]
-        return default
+        place = self._place(key)
+        return default if place is None else self.refit(place)
 
-    def _place(self, key: Any) -> int:
-        if key not in self:
-            known = did_you_mean(str(key), map(str, self.index))
-            raise UnknownNameError(f"There is no model {key!r} among {len(self):,}. {known}")
-        return int(self.index.get_loc(key))  # type: ignore[arg-type]
+    def _place(self, key: Any) -> int | None:
+        """Where the model of that key is; None for what is no key, as part of one."""
+        try:
+            place = self.index.get_loc(key) if key in self.index else None
+        except TypeError:
+            return None
+        return int(place) if isinstance(place, int | np.integer) else None
+
+    def _known(self, key: Any) -> str:
+        names = self.index.names
+        if len(names) > 1 and not (isinstance(key, tuple) and len(key) == len(names)):
+            return f"Its keys are tuples ({', '.join(map(str, names))}), as {_plain(self.index[0])!r}."
+        return did_you_mean(str(key), map(str, self.index))
+
+    # copies
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Mapping[int, Any]) -> Self:
+        return self
+
+    def __getstate__(self) -> Mapping[str, Any]:
+        return {**vars(self), "_criteria": self._criteria, "refit": _without_data, "criteria_of": None}
 
     # tables
 
@@ -244,6 +263,10 @@ def warn_of(index: pd.Index, status: np.ndarray, stacklevel: int) -> None:
         StatusWarning,
         stacklevel=stacklevel,
     )
+
+
+def _without_data(_: int) -> Fit:
+    raise OptionError("These models were loaded without their data: the tables are all that there is of them.")
 
 
 def _plain(key: Any) -> Any:

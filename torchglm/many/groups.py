@@ -179,7 +179,7 @@ class Grouping:
         numbers.n.copy_(n.cpu())
         collected = Collected.of(numbers, numbers.sure.numpy())
         alone = torch.nonzero((sizes.cpu() > 0) & ~numbers.sure).flatten().tolist()
-        collected.fit(alone, lambda group: self._fit(group, None), "groups")
+        collected.fit(alone, lambda group: self._fit(group, numbers.start_of(group)), "groups")
         collected.mark_few_rows()
         return collected
 

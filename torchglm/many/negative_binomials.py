@@ -29,8 +29,8 @@ from torchglm.fit import Fit
 from torchglm.inference.covariance.choice import kind_of_fit
 from torchglm.inference.covariance.given import is_given
 from torchglm.inference.dispersion import resolve_dispersion
-from torchglm.inference.many import MEATS, MOST_STEPS, ManyNumbers, Wanted, dispersion_of, search
-from torchglm.inference.many_totals import null_objective, null_response_totals, response_totals
+from torchglm.inference.many import MEATS, MOST_STEPS, POWERS, ManyNumbers, Wanted, dispersion_of, search
+from torchglm.inference.many_totals import mean_responses, null_objective, null_response_totals, response_totals
 from torchglm.inference.vector import Predictor, joined
 from torchglm.many.alone import Collected
 from torchglm.many.fits import CONVERGED, Fits, ManyCriteria, warn_of
@@ -111,7 +111,12 @@ class SizedResponses:
         numbers.n.fill_(count)
         theta, error = (torch.full((len(table.names),), math.nan, dtype=torch.float64) for _ in range(2))
         batched = wanted.is_batched and call.solver == "auto" and not is_given(call.covariance)
-        batched = batched and isinstance(table.family.link, Log)
+        batched = (
+            batched
+            and wanted.kind not in POWERS
+            and isinstance(table.family.link, Log)
+            and table.is_worth_a_batch(self._at_a_time)
+        )
         for some in self._chunks(list(range(len(table.names)))) if batched else ():
             y, good = table.responses(some)
             good = (good & is_count(y).all(1) & (y != 0).any(1)).cpu()
@@ -120,7 +125,7 @@ class SizedResponses:
                 self._solve(y[good.to(y.device)], wanted, places, numbers, theta, error)
         collected = Collected.of(numbers, numbers.sure.numpy())
         arrays = replace(collected.arrays, estimated={"theta": (theta.numpy(), error.numpy())})
-        collected = replace(collected, arrays=arrays)
+        collected = replace(collected, arrays=arrays, by_pass=isinstance(table.family.link, Log))
         collected.fit(np.flatnonzero(~arrays.converged).tolist(), self.one, "responses")
         collected.mark_few_rows()
         self._mark_poisson(collected)
@@ -150,7 +155,7 @@ class SizedResponses:
 
     def _sized_criteria(self, some: list[int], theta: Tensor, size: Tensor) -> np.ndarray:
         """(3, k) deviance, null deviance and log-likelihood of models whose theta is finite."""
-        sized, device = Sized.read(self.joint, self.table.responses(some)[0]), self.poisson.design.y.device
+        sized, device = Sized.read(self.joint, self.table.responses(some)[0]), self.poisson.design.device
         inner, log_size = self.poisson.layout.to_inner(theta.T.to(device)).T, torch.log(size.to(device))
         value = sized.quadratic(torch.cat([inner, log_size[:, None]], dim=1)).value
         saturated = sized.at_means(torch.log(sized.counted.counts), log_size)
@@ -161,8 +166,7 @@ class SizedResponses:
         """(k,) the values of the models without terms: a constant where the formula has one, and the offset."""
         design, constant = self.poisson.design, self.table.prepared.schema.has_intercept
         y = sized.responses
-        w = torch.ones_like(y[0]) if design.weight is None else design.weight
-        log_mean = torch.log(y @ w / w.sum())
+        log_mean = torch.log(mean_responses(y, design))
         if constant and design.offsets[0] is None:
             return sized.at_means(log_mean[sized.counted.owners], log_size)
         alone = null_objective(self.poisson, constant).design
@@ -179,8 +183,12 @@ class SizedResponses:
         null = null_response_totals(batch, Poisson(), weights, self.table.prepared.schema.has_intercept)
         return torch.stack([found.deviance, null.deviance, found.log_likelihoods(Poisson())]).numpy()
 
+    @property
+    def _at_a_time(self) -> int:
+        return max(1, ENTRIES // max(self.poisson.design.n, 1))
+
     def _chunks(self, places: list[int]) -> list[list[int]]:
-        size = max(1, ENTRIES // max(self.poisson.design.n, 1))
+        size = self._at_a_time
         return [places[k : k + size] for k in range(0, len(places), size)]
 
     def _solve(
@@ -233,7 +241,8 @@ class SizedResponses:
         user = batch.to_user(beta).masked_fill(left_out, math.nan)
         sure &= ~factored.doubtful & torch.isfinite(beta).all(1)
         parts = (user, phi[:, None] * variances.masked_fill(left_out, math.nan), phi, n, rank, sure)
-        numbers.write(places, ManyNumbers(*(part.cpu() for part in parts)))
+        nowhere = torch.full_like(user, math.nan)
+        numbers.write(places, ManyNumbers(*(part.cpu() for part in (*parts, nowhere))))
         theta[places] = torch.exp(log_theta).cpu()
 
     @staticmethod

@@ -39,6 +39,7 @@ from torchglm.objective.objective import Objective
 
 ENTRIES = 1 << 21  # of responses x rows held at once: 16 MB
 CURVATURES = 1 << 23  # entries of their curvatures
+WORTH = 40_000  # numbers of the model matrix that a CPU passes over for a response alone while a batch does for it
 TAKES = "responses= takes names of columns, a table or an array (rows, responses)"
 
 
@@ -101,7 +102,9 @@ def read_columns(responses: Any, source: Source) -> Columns:
     UnknownNameError for a column that is not there.
     """
     given = responses.tolist() if isinstance(responses, pd.Index) else responses
-    if isinstance(given, list | tuple) and given and all(isinstance(name, str) for name in given):
+    if isinstance(given, list | tuple) and not given:
+        raise OptionError(f"{TAKES}; got an empty {type(given).__name__}.")
+    if isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
         for name in given:
             source.column(name)
         names, table = pd.Index(given), None
@@ -201,16 +204,30 @@ class Responded:
 
     def chunks(self) -> list[list[int]]:
         """The responses, as many at a time as memory allows."""
-        design, p = self.prepared.design, self.objective.layout.width
-        size = max(1, min(ENTRIES // max(design.n, 1), CURVATURES // max(p * p, 1)))
+        size = self._at_a_time
         return [list(range(k, min(k + size, len(self.names)))) for k in range(0, len(self.names), size)]
+
+    @property
+    def _at_a_time(self) -> int:
+        p = self.objective.layout.width
+        return max(1, min(ENTRIES // max(self.prepared.design.n, 1), CURVATURES // max(p * p, 1)))
+
+    def is_worth_a_batch(self, at_a_time: int) -> bool:
+        """Whether one search for so many responses at a time is faster than one for each.
+
+        A lone search of many rows starts from a sample of them; a batch passes over all at every step, and pays by
+        forming the products of columns once for all. Few responses over many numbers are faster alone.
+        """
+        design = self.prepared.design
+        numbers = design.n * self.objective.layout.width
+        return design.device.type != "cpu" or numbers <= WORTH * min(at_a_time, len(self.names))
 
     def responses(self, some: list[int]) -> tuple[Tensor, Tensor]:
         """The values (k, n) over the rows of the design, and which of them a batch can take: complete, and of the
         family."""
         design = self.prepared.design
-        y = self.columns.values(some)[self.rows].T.contiguous().to(design.y.device)
-        w = torch.ones_like(design.y) if design.weight is None else design.weight
+        y = self.columns.values(some)[self.rows].T.contiguous().to(design.device)
+        w = torch.ones_like(y[0]) if design.weight is None else design.weight.to(y.device)
         return y, self.family.check_response(y, w.expand_as(y)).all(1) & torch.isfinite(y).all(1)
 
     def fitted(self) -> Collected:
@@ -224,6 +241,7 @@ class Responded:
         phi = resolve_dispersion(call.dispersion, self.family)
         wanted = Wanted(self.family, kind, phi, call.stop, isinstance(weights, Frequency))
         batched = wanted.is_batched and call.penalty is None and call.solver == "auto" and not is_given(call.covariance)
+        batched = batched and self.is_worth_a_batch(self._at_a_time)
         numbers = ManyNumbers.blank(len(self.names), objective.layout.width)
         numbers.n.fill_(count)
         for some in self.chunks() if batched else ():
@@ -235,7 +253,8 @@ class Responded:
                 found = model_numbers(Batch(objective, responses=y[good]), start[good], n, wanted)
                 numbers.write(torch.tensor(some)[good.cpu()], found)
         collected = Collected.of(numbers, numbers.sure.numpy())
-        collected.fit(np.flatnonzero(~collected.arrays.converged).tolist(), self.one, "responses")
+        alone = np.flatnonzero(~collected.arrays.converged).tolist()
+        collected.fit(alone, lambda place: self.one(place, numbers.start_of(place)), "responses")
         collected.mark_few_rows()
         return collected
 
@@ -274,14 +293,14 @@ class Responded:
                 values[places] = rows.numpy()
         return ManyCriteria(*out)
 
-    def one(self, place: int) -> Fit:
-        """The fit of one response, as glm() gives it.
+    def one(self, place: int, start: np.ndarray | None = None) -> Fit:
+        """The fit of one response, as glm() gives it, its search begun at `start` (p,).
 
         Raises: what `glm` raises.
         """
         prepared = self.of_one(place)
         check_response(prepared, self.family)
-        return fit_prepared(prepared, self.family, self.call)
+        return fit_prepared(prepared, self.family, self.call, start)
 
     def of_one(self, place: int) -> Prepared:
         """The data of one response: its missing rows are left out.

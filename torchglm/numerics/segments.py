@@ -7,6 +7,7 @@ cell in runs, until one number a cell is left. Short runs keep rounding small to
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -43,6 +44,13 @@ class Segments:
             padded = torch.cat([v, v.new_zeros(1)])
             v = padded.index_select(0, level.view(-1)).view(level.shape).sum(1)
         return v
+
+
+def cell_sums(codes: Tensor, cells: int) -> Callable[[Tensor], Tensor]:
+    """What gives (cells,) the sums of v (rows,) over the rows of each cell, codes (rows,) 0 .. cells - 1."""
+    if codes.device.type == "cpu":
+        return lambda v: torch.bincount(codes, v, cells)
+    return Segments.of(codes, cells).sums
 
 
 def _runs(order: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:

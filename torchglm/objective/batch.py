@@ -26,6 +26,7 @@ from torchglm.objective.objective import Objective
 
 ENTRIES = 1 << 19  # of problems x rows in a block: its dozen temporaries stay near the cache
 MOST_PAIRS = 1 << 20  # of rows x pairs of columns in a block
+LEVERAGE_ONE = 1.5e-8  # 1 - h below it is rounding in half of its digits
 MOST_PAIRED = 100  # columns: beyond, their pairs written out cost more than a product a problem
 
 
@@ -40,6 +41,19 @@ class BatchQuadratic:
     gradient: Tensor
     curvature: Tensor
     pearson: Tensor
+
+
+@dataclass(frozen=True)
+class Hats:
+    """What tells leverages h: inverse curvatures (B, p, p); and the power of 1 - h that divides squared scores."""
+
+    inverses: Tensor
+    power: int
+
+    def divided(self, squares: Tensor, h: Tensor) -> Tensor:
+        """Squared scores over (1 - h)^power; NaN where h is one."""
+        rest = 1.0 - h
+        return squares / torch.where(rest < LEVERAGE_ONE, torch.nan, rest).pow(self.power)
 
 
 class Problems(Protocol):
@@ -74,8 +88,11 @@ class Models(Problems, Protocol):
         """
         ...
 
-    def meat(self, thetas: Tensor, repeats: bool) -> Tensor:
-        """(B, p, p) the sum over rows of s s', s = w g x the score; of w g^2 x x' where a weight `repeats` its row."""
+    def meat(self, thetas: Tensor, repeats: bool, hats: Hats | None = None) -> Tensor:
+        """(B, p, p) the sum over rows of s s', s = w g x the score; of w g^2 x x' where a weight `repeats` its row.
+
+        With `hats` squares are divided by powers of 1 - leverage.
+        """
         ...
 
     def pearson(self, thetas: Tensor) -> Tensor:
@@ -129,10 +146,12 @@ class Batch:
 
     def quadratic(self, thetas: Tensor, values: bool = True) -> BatchQuadratic:
         """Each problem at its own theta (B, p): one pass for all. Without `values` the value is zero, and cheaper."""
-        return self._at(thetas, lambda y, eta, _: self._expand(y, eta, values))
+        return self._at(thetas, lambda y, eta, *_: self._expand(y, eta, values))
 
-    def _at(self, thetas: Tensor, terms: Callable[[Tensor, Tensor, Tensor], dict[str, Tensor]]) -> BatchQuadratic:
-        """The sums of row terms at each problem's own theta, of y, z and weights: (problems * rows,) each."""
+    def _at(
+        self, thetas: Tensor, terms: Callable[[Tensor, Tensor, Tensor, Tensor], dict[str, Tensor]]
+    ) -> BatchQuadratic:
+        """The sums of row terms at each problem's own theta, of y, z, weights: (problems * rows,) each; and x."""
         count = len(thetas)
 
         def row_sums(block: Block) -> Sums:
@@ -144,7 +163,7 @@ class Batch:
             y = block.y.expand(count, block.rows) if y is None else y
             w = self._weights(block)
             w = torch.ones_like(block.y) if w is None else w
-            found = terms(y.reshape(-1), eta.reshape(-1, 1), w.expand(count, block.rows).reshape(-1))
+            found = terms(y.reshape(-1), eta.reshape(-1, 1), w.expand(count, block.rows).reshape(-1), x)
             return self._sums(block, x, {name: t.view(count, block.rows) for name, t in found.items()})
 
         return self._quadratic(self.objective.design, row_sums, count)
@@ -153,7 +172,7 @@ class Batch:
         """See `Models`."""
         link = family.link
 
-        def terms(y: Tensor, z: Tensor, w: Tensor) -> dict[str, Tensor]:
+        def terms(y: Tensor, z: Tensor, w: Tensor, x: Tensor) -> dict[str, Tensor]:
             mu = family.start(y, w)
             eta = link.link(mu)
             slope = link.derivative(eta)
@@ -165,19 +184,23 @@ class Batch:
         zeros = torch.zeros(shape, dtype=torch.float64, device=self.objective.design.device)
         return first_step(self._at(zeros, terms), self.objective.layout.order)
 
-    def meat(self, thetas: Tensor, repeats: bool) -> Tensor:
+    def meat(self, thetas: Tensor, repeats: bool, hats: Hats | None = None) -> Tensor:
         """See `Models`."""
 
-        def terms(y: Tensor, z: Tensor, w: Tensor) -> dict[str, Tensor]:
-            gradient = self.objective.likelihood.slope(y, z)[1][:, 0]
-            return {"gradient": gradient, "curvature": gradient.square() if repeats else gradient.square() * w}
+        def terms(y: Tensor, z: Tensor, w: Tensor, x: Tensor) -> dict[str, Tensor]:
+            gradient, curvature = (rows.view(len(y)) for rows in self.objective.likelihood.step(y, z))
+            squares = gradient.square()
+            if hats is not None:
+                h = self._forms(x, hats.inverses).reshape(-1) * curvature
+                squares = hats.divided(squares, h if repeats else h * w)
+            return {"gradient": gradient, "curvature": squares if repeats else squares * w}
 
         return self._at(thetas, terms).curvature
 
     def pearson(self, thetas: Tensor) -> Tensor:
         """See `Models`."""
 
-        def terms(y: Tensor, z: Tensor, w: Tensor) -> dict[str, Tensor]:
+        def terms(y: Tensor, z: Tensor, w: Tensor, x: Tensor) -> dict[str, Tensor]:
             gradient, curvature = self.objective.likelihood.step(y, z)
             rows = {"gradient": gradient[:, 0], "curvature": curvature[:, 0, 0]}
             return rows | {"pearson": pearson_rows(**rows)}
@@ -254,6 +277,15 @@ class Batch:
         if x.shape[1] <= MOST_PAIRED:
             return torch.mm(w, x[:, first] * x[:, second])
         return torch.stack([torch.mm(x.T * one, x)[first, second] for one in w])
+
+    def _forms(self, x: Tensor, matrices: Tensor) -> Tensor:
+        """(B, rows) x_i' M x_i of symmetric matrices (B, p, p)."""
+        first, second = self._pairs
+        if x.shape[1] <= MOST_PAIRED:
+            return (matrices[:, first, second] * torch.where(first == second, 1.0, 2.0)) @ (
+                x[:, first] * x[:, second]
+            ).T
+        return torch.stack([((x @ one) * x).sum(1) for one in matrices])
 
     def _quadratic(self, design: object, row_sums: object, count: int) -> BatchQuadratic:
         objective = self.objective

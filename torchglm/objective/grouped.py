@@ -20,7 +20,7 @@ from torch import Tensor
 from torchglm.design.columns import RowColumns
 from torchglm.families.family import Family
 from torchglm.numerics.triangles import Triangles
-from torchglm.objective.batch import BatchQuadratic, first_step, pearson_rows
+from torchglm.objective.batch import BatchQuadratic, Hats, first_step, pearson_rows
 from torchglm.objective.objective import Objective
 
 ENTRIES = 1 << 21  # of a padded stretch of groups: 16 MB
@@ -101,16 +101,17 @@ class Grouped:
 
         return first_step(self._sums(terms), self.objective.layout.order)
 
-    def meat(self, thetas: Tensor, repeats: bool) -> Tensor:
+    def meat(self, thetas: Tensor, repeats: bool, hats: Hats | None = None) -> Tensor:
         """See `Models`."""
-        likelihood = self.objective.likelihood
 
         def terms(some: slice) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-            y, z = self.y[some], self.eta(thetas, some)
-            _, g = likelihood.slope(y.reshape(-1), z.reshape(-1, 1))
-            g = g.view(y.shape)
-            squares = g.square()
-            return g, squares if self.weight is None or repeats else squares * self.weight[some], {}
+            g, c = self._step(thetas, some)
+            squares, w = g.square(), 1.0 if self.weight is None or repeats else self.weight[some]
+            if hats is not None:
+                x = self.x[:, some].transpose(0, 1)
+                h = (torch.bmm(hats.inverses[some], x) * x).sum(1) * c
+                squares = hats.divided(squares, h * w)
+            return g, squares * w, {}
 
         return self._sums(terms).curvature
 
@@ -118,11 +119,16 @@ class Grouped:
         """See `Models`."""
 
         def terms(some: slice) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-            y, z = self.y[some], self.eta(thetas, some)
-            g, c = (rows.view(y.shape) for rows in self.objective.likelihood.step(y.reshape(-1), z.reshape(-1, 1)))
+            g, c = self._step(thetas, some)
             return g, c, {"pearson": pearson_rows(g, c)}
 
         return self._sums(terms).pearson
+
+    def _step(self, thetas: Tensor, some: slice) -> tuple[Tensor, Tensor]:
+        """Gradients and expected curvatures (G, m) of the rows of `some` groups."""
+        y, z = self.y[some], self.eta(thetas, some)
+        g, c = self.objective.likelihood.step(y.reshape(-1), z.reshape(-1, 1))
+        return g.view(y.shape), c.view(y.shape)
 
     def to_user(self, thetas: Tensor) -> Tensor:
         """See `Models`."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from torchglm.design.block import Block
 from torchglm.families.negative_binomial_rows import size_value
 from torchglm.families.sized_rows import alone, expected_rows, sized_rows
+from torchglm.numerics.segments import cell_sums
 from torchglm.numerics.sums import Sums
 from torchglm.objective.batch import ENTRIES, BatchQuadratic, pearson_rows
 from torchglm.objective.objective import Objective
@@ -34,6 +35,7 @@ class Counted:
     counts: Tensor
     mass: Tensor
     owners: Tensor
+    responses: int
 
     @staticmethod
     def read(responses: Tensor, weight: Tensor | None) -> Counted:
@@ -42,16 +44,21 @@ class Counted:
         fresh = torch.ones_like(y, dtype=torch.bool)
         fresh[:, 1:] = y[:, 1:] != y[:, :-1]
         runs = fresh.view(-1).cumsum(0) - 1
-        w = torch.ones_like(y) if weight is None else weight[order]
+        w = torch.ones_like(y) if weight is None else weight.to(order.device)[order]
         owners = torch.nonzero(fresh)[:, 0]
-        return Counted(y[fresh], torch.bincount(runs, w.view(-1), len(owners)), owners)
+        return Counted(y[fresh], cell_sums(runs, len(owners))(w.view(-1)), owners, len(y))
 
-    def of(self, which: Tensor, count: int) -> Counted:
-        """Those of the responses at `which` of `count`."""
+    def of(self, which: Tensor) -> Counted:
+        """Those of the responses at `which`."""
         if which.dtype != torch.bool:
-            which = torch.zeros(count, dtype=torch.bool, device=which.device).index_fill_(0, which, True)
+            which = torch.zeros(self.responses, dtype=torch.bool, device=which.device).index_fill_(0, which, True)
         kept, places = which[self.owners], which.cumsum(0) - 1
-        return Counted(self.counts[kept], self.mass[kept], places[self.owners[kept]])
+        return Counted(self.counts[kept], self.mass[kept], places[self.owners[kept]], int(which.sum()))
+
+    @cached_property
+    def sums(self) -> Callable[[Tensor], Tensor]:
+        """What gives (responses,) the sums of v (T,) over the counts of each."""
+        return cell_sums(self.owners, self.responses)
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Sized:
 
     def of(self, which: Tensor) -> Sized:
         """The problems at `which`."""
-        return Sized(self.objective, self.responses[which], self.counted.of(which, len(self.responses)))
+        return Sized(self.objective, self.responses[which], self.counted.of(which))
 
     def quadratic(self, thetas: Tensor, values: bool = True) -> BatchQuadratic:
         """Each problem at its own theta (B, p + 1): one pass. The curvature is the observed one where it is convex."""
@@ -108,7 +115,7 @@ class Sized:
         sums = self._sum(row_sums, len(thetas))
         counted = self.counted
         rows = alone(counted.counts, log_size[counted.owners, 0])
-        value, slope, bend = (torch.bincount(counted.owners, counted.mass * t, len(thetas)) for t in rows)
+        value, slope, bend = (counted.sums(counted.mass * t) for t in rows)
         bend = bend + sums["bend"]
         convex = bend > 0
         curvature = thetas.new_empty(len(thetas), p + 1, p + 1)
@@ -123,9 +130,7 @@ class Sized:
         counted = self.counted
         safe = torch.where(torch.isfinite(log_means), log_means, 0.0)  # a count of 0 of mean 0 is certain
         each = size_value(counted.counts, safe, log_size[counted.owners])
-        return torch.bincount(
-            counted.owners, counted.mass * torch.where(torch.isfinite(log_means), each, 0.0), len(self.responses)
-        )
+        return counted.sums(counted.mass * torch.where(torch.isfinite(log_means), each, 0.0))
 
     def information(self, thetas: Tensor) -> Tensor:
         """(B, p, p) the expected information of the coefficients."""

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from torchglm.design.sources import as_written
+from torchglm.design.streams.parquet import READ_BYTES
 from torchglm.design.streams.seal import Seals
 from torchglm.design.streams.stream import Batches, Room, Stream, is_text, text_columns
 from torchglm.errors import DataError
@@ -64,13 +65,30 @@ def open_dataset(dataset: Any, room: Room) -> ReaderStream:
     """
 
     def read(names: Sequence[str], rows: int) -> Iterable[Any]:
-        return dataset.to_batches(columns=list(names), batch_size=rows, batch_readahead=1, fragment_readahead=1)
+        options = {"batch_readahead": 1, "fragment_readahead": 1, **scan_options(dataset)}
+        return dataset.to_batches(columns=list(names), batch_size=rows, **options)
 
     label, schema = "The pyarrow dataset", dataset.schema
     with _reading(label, ARROW):
         total = dataset.count_rows()
     keeps_order, text = schema.pandas_metadata is not None, text_columns(schema)
     return ReaderStream(label, ARROW, tuple(schema.names), total, read, room, keeps_order, text)
+
+
+def scan_options(dataset: Any) -> dict[str, Any]:
+    """Options that keep Parquet files of this machine from being read ahead; none beside options that a dataset has."""
+    import pyarrow.dataset as pads
+    from pyarrow.fs import LocalFileSystem
+
+    plain = pads.ParquetFragmentScanOptions()
+    if (
+        not isinstance(dataset, pads.FileSystemDataset)
+        or not isinstance(dataset.filesystem, LocalFileSystem)
+        or dataset.format.default_fragment_scan_options != plain
+    ):
+        return {}
+    sparing = pads.ParquetFragmentScanOptions(use_buffered_stream=True, buffer_size=READ_BYTES, pre_buffer=False)
+    return {"fragment_scan_options": sparing}
 
 
 def open_duckdb(relation: Any, room: Room) -> ReaderStream:

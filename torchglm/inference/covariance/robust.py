@@ -24,10 +24,9 @@ from torchglm.inference.covariance.ssc import correction, ratio
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.leverage import Hat
 from torchglm.numerics.sums import Sums
+from torchglm.objective.batch import LEVERAGE_ONE
 from torchglm.objective.curvature import assemble
 from torchglm.objective.joint import assemble_all, curvature_sums
-
-LEVERAGE_ONE = 1.5e-8  # 1 - h below it is rounding in half of its digits
 
 
 def white(estimate: Estimate) -> Tensor:

@@ -111,7 +111,7 @@ def cross_validate(estimate: Estimate | None, folds: Any, groups: Any, seed: int
 
 def _fold_codes(estimate: Estimate, folds: Any, groups: Any, seed: int) -> tuple[list[Any], Tensor]:
     """The labels of the folds, and which of them each row of the design is in."""
-    n, device = estimate.objective.design.n, estimate.objective.design.y.device
+    n, device = estimate.objective.design.n, estimate.objective.design.device
     units, of_row = n, None
     if groups is not None:
         unit = grouped(estimate, "groups", *read_values(estimate, "groups", groups))

@@ -68,7 +68,7 @@ def jackknife(record: Record, estimate: Estimate | None, cluster: Any, watch: Wa
     """
     estimate = refittable(estimate, "jackknife()")
     design, weights = estimate.objective.design, estimate.prepared.weights
-    device = design.y.device
+    device = design.device
     if cluster is None:
         count, codes, unit = design.n, torch.arange(design.n, device=device), "rows"
         copies = torch.ones(count, dtype=torch.float64, device=device)

@@ -82,14 +82,15 @@ def permutation_test(
     codes = None
     if groups is not None:
         codes = grouped(estimate, "groups", *read_values(estimate, "groups", groups)).codes.cpu().numpy()
-    y = design.y.to(torch.float64)
+    y, w = (None if t is None else t.to(design.device, torch.float64) for t in (design.y, design.weight))
+    assert y is not None
     kind = resolve_dispersion(given, estimate.family)
-    observed, _ = _statistics(estimate, y[None, :], None if design.weight is None else design.weight[None, :], kind)
+    observed, _ = _statistics(estimate, y[None, :], None if w is None else w[None, :], kind)
     rows, failed = [], 0
     for first in range(0, permutations, size := at_a_time(estimate)):
         order = np.stack([_shuffled(rng, design.n, codes) for _ in range(min(size, permutations - first))])
         dealt = torch.from_numpy(order).to(y.device)
-        z, lost = _statistics(estimate, y[dealt], None if design.weight is None else design.weight[dealt], kind)
+        z, lost = _statistics(estimate, y[dealt], None if w is None else w[dealt], kind)
         rows.append(z)
         failed += lost
         if watch is not None:
