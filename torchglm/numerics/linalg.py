@@ -69,7 +69,10 @@ class Factored(ABC):
 
 @dataclass(frozen=True)
 class Triangular(Factored):
-    """H = diag(1/scale) P' L L' P diag(1/scale): L (rank, rank) lower, P picks `kept`, scale (p,)."""
+    """H = diag(1/scale) P' L L' P diag(1/scale): L (rank, rank) lower, P picks `kept`, scale (p,).
+
+    `smallest_pivot` is that of all columns, `smallest_kept` that of the columns kept.
+    """
 
     lower: Tensor
     kept: Tensor | None  # (rank,) places, in the order of L; None: all, in place
@@ -77,6 +80,7 @@ class Triangular(Factored):
     left_out: Tensor  # (p,)
     smallest_pivot: float
     indefinite: bool = False
+    smallest_kept: float = 1.0
 
     @property
     def aliased(self) -> Tensor:
@@ -154,7 +158,7 @@ def factor_gram(
         shares = new_share if kept is None else new_share[kept]
         smallest = float((lower.diagonal().square() * shares).min()) if len(lower) else 1.0
         if smallest > tolerance:
-            return Triangular(lower, kept, scale, ~usable, smallest)
+            return Triangular(lower, kept, scale, ~usable, smallest, smallest_kept=smallest)
     return _factor_in_order(correlation, order, scale, new_share, tolerance, bool((diagonal < 0).any()))
 
 
@@ -176,7 +180,7 @@ def _factor_in_order(
     p = len(scale)
     lower = correlation.new_zeros(p, p)
     kept: list[int] = []
-    smallest = 1.0
+    smallest = smallest_kept = 1.0
     for j in order.tolist():
         k = len(kept)
         row = correlation[kept, j]
@@ -189,12 +193,13 @@ def _factor_in_order(
         if share > tolerance:
             lower[k, :k] = row
             lower[k, k] = pivot**0.5
+            smallest_kept = min(smallest_kept, share)
             kept.append(j)
     aliased = torch.ones(p, dtype=torch.bool, device=scale.device)
     places = torch.tensor(kept, dtype=torch.int64, device=scale.device)
     aliased[places] = False
     k = len(kept)
-    return Triangular(lower[:k, :k].clone(), places, scale, aliased, smallest, indefinite)
+    return Triangular(lower[:k, :k].clone(), places, scale, aliased, smallest, indefinite, smallest_kept)
 
 
 def factor_root(root: Tensor, target: Tensor, order: Tensor, reference: Tensor) -> tuple[Triangular, Tensor]:

@@ -20,6 +20,7 @@ from torchglm.families.likelihood import Information, Likelihood, RowTerms
 from torchglm.numerics.linalg import ENOUGH_DIGITS, Factored, factor_root
 from torchglm.numerics.products import Precision
 from torchglm.numerics.sums import Sums
+from torchglm.objective.aliases import left_out_for_good
 from torchglm.objective.joint import curvature_sums, factor_all, positive_part
 from torchglm.objective.layout import Layout
 
@@ -186,7 +187,8 @@ class Objective:
             return replace(self, precision="float64").quadratic(theta, information=information)
         step = None
         if curvature.smallest_pivot < ENOUGH_DIGITS and not curvature.indefinite and self._affords_root:
-            curvature, step = self._root(raw, information)
+            if not left_out_for_good(self, raw, curvature, information):
+                curvature, step = self._root(raw, information)
         if step is None:
             step = curvature.solve(-gradient)
         value, pearson = float(sums["value"]), float(sums["pearson"])
