@@ -8,6 +8,7 @@ from torchglm.errors import ConvergenceWarning, SeparationWarning
 from torchglm.solvers.solver import Solution, Status, Stop
 
 SEPARATED = "Separation: the data predict some responses perfectly, so that no finite maximum exists"
+MEANINGLESS = "Their estimates and standard errors mean nothing, nor do others as uncertain; the rest are limits."
 UNBOUNDED = "The likelihood has no finite maximum"
 
 
@@ -17,8 +18,7 @@ def warn(solution: Solution, infinite: dict[str, str], stop: Stop, finite: str) 
         shown = ", ".join(f"{name} -> {sign}inf" for name, sign in infinite.items())
         warnings.warn(
             f"Separation: the data predict some responses perfectly, so that no finite maximum exists: {shown}. "
-            "Their estimates and standard errors mean nothing; the other coefficients are their limits. "
-            f"A penalised fit is finite: {finite}. Or leave the separating column out, or merge levels.",
+            f"{MEANINGLESS} A penalised fit is finite: {finite}. Or leave the separating column out, or merge levels.",
             SeparationWarning,
             stacklevel=4,
         )
@@ -36,8 +36,7 @@ def warn_diverging(solution: Solution, infinite: dict[str, str], stop: Stop, *, 
             else (UNBOUNDED, "Leave out the part that they belong to: a simpler model may be enough")
         )
         warnings.warn(
-            f"{why}: {shown}. Their estimates and standard errors mean nothing; the other "
-            f"coefficients are their limits. {advice}, or merge levels.",
+            f"{why}: {shown}. {MEANINGLESS} {advice}, or merge levels.",
             SeparationWarning,
             stacklevel=4,
         )

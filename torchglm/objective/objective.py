@@ -186,9 +186,9 @@ class Objective:
         if self.precision != "float64" and (curvature.indefinite or curvature.smallest_pivot < ROUGH_PIVOT):
             return replace(self, precision="float64").quadratic(theta, information=information)
         step = None
-        if curvature.smallest_pivot < ENOUGH_DIGITS and not curvature.indefinite and self._affords_root:
-            if not left_out_for_good(self, raw, curvature, information):
-                curvature, step = self._root(raw, information)
+        short = curvature.smallest_pivot < ENOUGH_DIGITS and not curvature.indefinite and self._affords_root
+        if short and not left_out_for_good(self, raw, curvature, information):
+            curvature, step = self._root(raw, information)
         if step is None:
             step = curvature.solve(-gradient)
         value, pearson = float(sums["value"]), float(sums["pearson"])
