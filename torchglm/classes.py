@@ -18,7 +18,7 @@ from torchglm.families.multinomial import Multinomial
 from torchglm.families.ordinal import Ordinal
 from torchglm.inference.scaled_start import ScaledStart
 from torchglm.inference.vector import Predictor, VectorModel, VectorStart
-from torchglm.ordinal_limits import ordinal_limits
+from torchglm.ordinal_limits import ordinal_limits, uncrossed
 from torchglm.solvers.solver import Solver, Stop
 from torchglm.vector_fit import VectorFit
 from torchglm.vector_models import Asked, caller_at, fit_vector, one_part
@@ -113,7 +113,7 @@ def asked_ordinal(
     arguments = {"formula": text, "link": link, "nominal": nominal, "scale": scale}
     remake = Remake(asked_ordinal, arguments, ("nominal", "scale"))
     begin = ScaledStart if scale else VectorStart
-    return Asked(shown, formulas, build, request, call, start, ordinal_limits, remake, begin)
+    return Asked(shown, formulas, build, request, call, start, ordinal_limits, remake, begin, uncrossed)
 
 
 def _refuse_bare(nominal: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from torchglm.api import check_stop, device_of, on_device, start_of
 from torchglm.call import Call, Remake
@@ -23,7 +24,8 @@ from torchglm.design.prepare import Prepared, Request
 from torchglm.design.prepare_many import Together, prepare_many
 from torchglm.design.sources import Source, open_source
 from torchglm.design.terms import parse
-from torchglm.diagnostics.diverging import diverging_coefficients, unseen_coefficients
+from torchglm.diagnostics.diverging import FOLLOWED, diverging_coefficients, unseen_coefficients
+from torchglm.diagnostics.separation import unit_lengths
 from torchglm.errors import BoundaryWarning, FormulaError, ResponseError
 from torchglm.families.exponential import Binomial
 from torchglm.inference.aliasing import partners
@@ -52,6 +54,7 @@ class Asked:
     limits  what a fit says of a part of the model that has gone to its limit, and the coefficients of that part
     remake  how update() asks for such a model again
     begin   where the search begins without start=
+    mend    a step (p,) from where it ends, inner order, that no row of the fit feels
     """
 
     text: str
@@ -63,6 +66,7 @@ class Asked:
     limits: Limits = lambda estimate, names: {}
     remake: Remake | None = None
     begin: type[VectorStart] = VectorStart
+    mend: Callable[[VectorEstimate], Tensor | None] = lambda estimate: None
 
 
 def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any], read: Together | None = None) -> VectorFit:
@@ -98,7 +102,8 @@ def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any], read: Togethe
         prepared, objective, solution, Binomial(), design.fingerprint(), stop, together=parts, model=model
     )
     kind, phi = kind_of_fit(call.covariance, prepared.weights, request.cluster), Fixed(1.0)
-    infinite = diverging_coefficients(estimate, names)
+    estimate, infinite = _mended(estimate, asked.mend(estimate), names)
+    solution = estimate.solution
     near = solution.status.converged or solution.step_in_se < NEAR_A_LIMIT
     limits = asked.limits(estimate, names) if near else {}
     told = infinite.keys() | {name for own in limits.values() for name in own}
@@ -130,6 +135,20 @@ def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any], read: Togethe
     settle(fit.record)
     checkpoint.finish(solution)
     return fit
+
+
+def _mended(
+    estimate: VectorEstimate, step: Tensor | None, names: tuple[str, ...]
+) -> tuple[VectorEstimate, dict[str, str]]:
+    """The estimate after a step that no row feels, and the coefficients that go to infinity, those of the step too."""
+    if step is None:
+        return estimate, diverging_coefficients(estimate, names)
+    infinite = diverging_coefficients(estimate, names)
+    share = estimate.layout.to_user(step).cpu() * unit_lengths(estimate)
+    share /= share.abs().max()
+    signs = {n: "+" if s > 0.0 else "-" for n, s in zip(names, share.tolist(), strict=True) if abs(s) > FOLLOWED}
+    solution = replace(estimate.solution, theta=estimate.solution.theta + step)
+    return replace(estimate, solution=solution), signs | infinite
 
 
 def _undetermined(estimate: VectorEstimate, names: tuple[str, ...], told: Set[str]) -> VectorEstimate:

@@ -12,7 +12,7 @@ from scipy.optimize import brentq, minimize
 from scipy.special import expit
 
 from torchglm import glm, multinomial, ordinal, proportionality_test
-from torchglm.errors import BoundaryWarning, ConvergenceWarning
+from torchglm.errors import BoundaryWarning, ConvergenceWarning, SeparationWarning
 
 
 @pytest.mark.parametrize("far", [1e3, 1e6])
@@ -132,3 +132,30 @@ def test_so_the_test_of_proportionality_says_what_its_larger_model_is(crossing):
 
 def test_crossing_is_not_said_where_cuts_do_not(data):
     assert "cross" not in str(ordinal("rating ~ z", data, nominal="~ z").summary())
+
+
+def test_cuts_that_no_row_knows_go_on_before_those_that_fall_without_end():
+    """Of a level in which the two lowest of four classes never occur; the maximum by scipy, its two cuts far below."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=400), "g": rng.choice(list("abc"), 400)})
+    frame["k"] = np.digitize(frame["x"] + rng.logistic(size=400), [-1.0, 0.0, 1.0])
+    frame = frame[~((frame["g"] == "c") & (frame["k"] < 2))]
+    with pytest.warns(SeparationWarning, match=r"1\|2:g\[T\.c\] -> -inf"):
+        fit = ordinal("k ~ x", frame, nominal="~ g")
+    assert fit.infinite == {"0|1:g[T.c]": "-", "1|2:g[T.c]": "-"}
+    assert fit.converged
+    x, k, g = frame["x"].to_numpy(), frame["k"].to_numpy(), frame["g"].to_numpy()
+
+    def chances(v: np.ndarray, x: np.ndarray, group: str) -> np.ndarray:
+        cuts = {"a": v[1:4], "b": v[4:7], "c": np.array([-60.0, -50.0, v[7]])}[group]
+        ends = np.concatenate([np.zeros((len(x), 1)), expit(cuts - v[0] * x[:, None]), np.ones((len(x), 1))], 1)
+        return np.diff(ends, axis=1)
+
+    def nll(v: np.ndarray) -> float:
+        each = (chances(v, x[g == one], one)[np.arange((g == one).sum()), k[g == one]] for one in "abc")
+        return -sum(np.log(np.maximum(one, 1e-300)).sum() for one in each)
+
+    best = minimize(nll, [1.0, -1.0, 0.0, 1.0, -1.0, 0.0, 1.0, 1.0], method="BFGS")
+    assert fit.llf == pytest.approx(-best.fun, rel=1e-9)
+    new = pd.DataFrame({"x": [0.0, 1.0], "g": ["c", "c"]})
+    np.testing.assert_allclose(fit.predict(new), chances(best.x, new["x"].to_numpy(), "c"), atol=1e-4)

@@ -55,7 +55,7 @@ def diverging_coefficients(estimate: Estimate, names: tuple[str, ...]) -> dict[s
 def unseen_coefficients(estimate: Estimate) -> Tensor:
     """(p,) True where a coefficient moves in a direction of which the information says nothing."""
     layout, lengths = estimate.layout, unit_lengths(estimate)
-    moved = torch.stack([layout.to_user(step).cpu() * lengths for step in _unseen(estimate, lengths).T], 1)
+    moved = torch.stack([layout.to_user(step).cpu() * lengths for step in unseen_directions(estimate, lengths).T], 1)
     return (moved.abs() > FOLLOWED * moved.abs().amax(0)).any(1) & ~estimate.aliased
 
 
@@ -64,13 +64,13 @@ def _direction(estimate: Estimate, lengths: Tensor, lost: bool) -> Tensor | None
     theta = estimate.solution.theta
     if not lost and never_rises(estimate, estimate.solution.point.step):
         return estimate.solution.point.step
-    unseen = _unseen(estimate, lengths)
+    unseen = unseen_directions(estimate, lengths)
     if not unseen.shape[1]:
         return None
     basis = (unseen.cpu() * lengths[estimate.layout.positions][:, None]).numpy()
-    here = _objections(estimate, theta, unseen)
+    here = objections(estimate, theta, unseen)
     seen = theta - unseen @ torch.linalg.lstsq(unseen, theta[:, None]).solution[:, 0]
-    back = _objections(estimate, seen, unseen)  # here rows may have come to rest; there none has
+    back = objections(estimate, seen, unseen)  # here rows may have come to rest; there none has
     # Rows of a convex likelihood object to the same everywhere; others may change their mind on the way.
     found = _undisputed(estimate, unseen, basis, np.concatenate([here, back]))
     if found is None and not estimate.objective.likelihood.is_convex:
@@ -78,22 +78,22 @@ def _direction(estimate: Estimate, lengths: Tensor, lost: bool) -> Tensor | None
     return found
 
 
-def _undisputed(estimate: Estimate, unseen: Tensor, basis: np.ndarray, objections: np.ndarray) -> Tensor | None:
+def _undisputed(estimate: Estimate, unseen: Tensor, basis: np.ndarray, heard: np.ndarray) -> Tensor | None:
     """(p,) a direction in the span of `unseen` (p, m) to which no row objects, or None."""
     theta = estimate.solution.theta
     for _ in range(CUTS):
-        along = program(-objections, basis)
+        along = program(-heard, basis)
         if along is None:
             return None
         step = unseen @ torch.from_numpy(along).to(unseen.device)
         if never_rises(estimate, step):
             return step
-        far = _objections(estimate, theta + (REACH / pace(estimate, step)) * step, unseen)
-        objections = np.concatenate([objections, far[far @ along > STILL]])
+        far = objections(estimate, theta + (REACH / pace(estimate, step)) * step, unseen)
+        heard = np.concatenate([heard, far[far @ along > STILL]])
     return None
 
 
-def _unseen(estimate: Estimate, lengths: Tensor) -> Tensor:
+def unseen_directions(estimate: Estimate, lengths: Tensor) -> Tensor:
     """(p, m) inner order: the directions of which the information at theta says nothing, or next to nothing."""
     theta = estimate.solution.theta
     positions = estimate.layout.positions
@@ -104,7 +104,7 @@ def _unseen(estimate: Estimate, lengths: Tensor) -> Tensor:
     return scale[:, None] * vectors[:, unknown]
 
 
-def _objections(estimate: Estimate, theta: Tensor, unseen: Tensor) -> np.ndarray:
+def objections(estimate: Estimate, theta: Tensor, unseen: Tensor) -> np.ndarray:
     """(some rows, m) the slope of each row's nll at theta along `unseen` (p, m), as a share of its gradient."""
     objective = estimate.objective
     raw, along = objective.raw(theta), estimate.layout.split(unseen)
