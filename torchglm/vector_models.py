@@ -90,6 +90,7 @@ def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any]) -> VectorFit:
     objective = Objective(design, model.likelihood)
     schemas = tuple(part.schema for part in parts.parts)
     names = model.names(schemas)
+    _refuse_repeated(names)
     begin = asked.begin(Binomial(), start_of(asked.start, objective, names), likelihood=model.likelihood)
     described = {"formula": asked.text, "model": model.name, "link": model.link, "columns": list(names)}
     checkpoint = open_checkpoint(call.checkpoint, {**described, "rows": design.n}, objective)
@@ -129,6 +130,15 @@ def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any]) -> VectorFit:
     settle(fit.record)
     checkpoint.finish(solution)
     return fit
+
+
+def _refuse_repeated(names: tuple[str, ...]) -> None:
+    if len(set(names)) < len(names):
+        name = next(one for one in names if names.count(one) > 1)
+        raise FormulaError(
+            f"Two coefficients of the model would be named {name!r}, after their class or predictor and their column. "
+            "Rename a class, a predictor or a column."
+        )
 
 
 def _undetermined(estimate: VectorEstimate, names: tuple[str, ...], told: Set[str]) -> VectorEstimate:
