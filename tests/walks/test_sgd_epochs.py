@@ -260,7 +260,10 @@ def test_options_that_mean_nothing(options, words):
 BROKEN = [
     ({"update": lambda theta, gradient, rate: theta[:1], "learning_rate": 0.1}, "update= returns"),
     ({"update": lambda theta, gradient, rate: None, "learning_rate": 0.1}, "got None"),
+    ({"update": lambda theta, gradient: theta, "learning_rate": 0.1}, r"update= failed, called as update\(theta, grad"),
     ({"schedule": lambda optimizer: 0.1}, "schedule= is a function"),
+    ({"schedule": lambda epoch: 0.1 / epoch}, "schedule= is a function .* of the optimizer alone it fails"),
+    ({"schedule": SCHEDULERS.ExponentialLR}, "schedule= is a function .* fails: .* 'gamma'"),
     ({"metrics": "accuracy"}, "models of classes"),
     ({"metrics": lambda y, mean: (y - mean).sum()}, "one number a row"),
 ]
@@ -270,6 +273,12 @@ BROKEN = [
 def test_functions_that_return_something_else(data, options, words):
     with pytest.raises(errors.OptionError, match=words):
         glm("count ~ a", data, "poisson", solver=SGD(**options))
+
+
+def test_a_search_that_ends_too_far_to_be_polished_names_its_rate(data):
+    with pytest.warns(errors.ConvergenceWarning, match="A smaller learning_rate of SGD"):
+        fit = glm("yes ~ a + b", data, "binomial", solver=SGD(learning_rate=1e6))
+    assert not fit.converged
 
 
 def test_a_search_that_diverges_names_its_rate_and_epoch(data):
