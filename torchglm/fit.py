@@ -281,13 +281,15 @@ class Fit(Coefficients):
 
         Raises: DataError, UnknownNameError, OptionError.
         """
-        return model_offset(self.record, open_source(data), {"offset": offset, "exposure": exposure})
+        record, given = self.record, {"offset": offset, "exposure": exposure}
+        return model_offset(record.offsets, record.exposure, record.schema, open_source(data), given)
 
     def to_module(self) -> FitModule:
         """A torch module of the model matrix: forward(fit.model_matrix(data), fit.model_offset(data)) is the mean."""
         from torchglm.nn import FitModule
 
-        return FitModule(self.record.names, self.record.defined_theta, self.family)
+        record = self.record
+        return FitModule(record.names, record.defined_theta, self.family, has_offset=bool(record.extras))
 
     # tables
 

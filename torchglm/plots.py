@@ -47,9 +47,11 @@ def plot_decision_boundary(
     fit  binomial: the boundary is where the probability is 1/2; multinomial, ordinal: where the likeliest class changes
     at   values of the other columns that the formula uses
 
-    Raises: OptionError for a fit without classes, for columns that nothing is said of, and without matplotlib;
-    DataError for a column that is not numeric; UnknownNameError.
+    Raises: OptionError for a fit without classes, for one column twice, for columns that nothing is said of, and
+    without matplotlib; DataError for a column that is not numeric; UnknownNameError.
     """
+    if x1 == x2:
+        raise OptionError(f"A plane has two columns: x1 and x2 are both {x1!r}.")
     source = open_source(data)
     plane = {name: _numbers(source.column(name), name) for name in (x1, x2)}
     ends = [_ends(values) for values in plane.values()]

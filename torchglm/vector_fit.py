@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 from torchglm.coefficients import Coefficients
@@ -24,7 +25,7 @@ from torchglm.diagnostics.vector_rows import (
 from torchglm.errors import OptionError
 from torchglm.fit_facts import ModelNames
 from torchglm.inference.intervals.resampled import Bootstrap, resampled
-from torchglm.inference.prediction.matrix import model_matrix
+from torchglm.inference.prediction.matrix import model_matrix, model_offset
 from torchglm.inference.vector import VectorEstimate, VectorModel, VectorRecord
 from torchglm.inference.vector_predict import (
     Own,
@@ -231,8 +232,21 @@ class VectorFit(Coefficients):
         source, rows = (open_source(data), None) if prepared is None else (prepared.source, prepared.rows)
         return tuple(model_matrix(schema, source, rows, new_levels) for schema in self._vector.schemas)
 
+    def model_offset(self, data: Any, *, offset: Any = None, exposure: Any = None) -> Tensor:
+        """(rows, formulas) what offsets and exposure add to the predictors of each formula; arguments as `predict`.
+
+        Raises: DataError, UnknownNameError, OptionError.
+        """
+        source, given = open_source(data), {"offset": offset, "exposure": exposure}
+        parts = [(*self._vector.offsets_of(k), schema) for k, schema in enumerate(self._vector.schemas)]
+        each = [model_offset(*part, source, {} if k else given) for k, part in enumerate(parts)]
+        return torch.stack(each, dim=1)
+
     def to_module(self) -> VectorModule:
-        """A torch module of the model matrices: forward(*fit.model_matrix(data)) is the mean, or the probabilities."""
+        """A torch module of the model matrices, whose mean, or probabilities, are those of `predict`.
+
+        forward(*fit.model_matrix(data), offset=fit.model_offset(data)); without offset= where the fit has none.
+        """
         from torchglm.nn import VectorModule
 
         return VectorModule(self._vector)

@@ -94,6 +94,7 @@ def fit_vector(asked: Asked, data: Any, caller: Mapping[str, Any], read: Togethe
     objective = Objective(design, model.likelihood)
     schemas = tuple(part.schema for part in parts.parts)
     names = model.names(schemas)
+    _refuse_repeated(names)
     begin = asked.begin(Binomial(), start_of(asked.start, objective, names), likelihood=model.likelihood)
     described = {"formula": asked.text, "model": model.name, "link": model.link, "columns": list(names)}
     checkpoint = open_checkpoint(call.checkpoint, {**described, "rows": design.n}, objective)
@@ -149,6 +150,15 @@ def _mended(
     signs = {n: "+" if s > 0.0 else "-" for n, s in zip(names, share.tolist(), strict=True) if abs(s) > FOLLOWED}
     solution = replace(estimate.solution, theta=estimate.solution.theta + step)
     return replace(estimate, solution=solution), signs | infinite
+
+
+def _refuse_repeated(names: tuple[str, ...]) -> None:
+    if len(set(names)) < len(names):
+        name = next(one for one in names if names.count(one) > 1)
+        raise FormulaError(
+            f"Two coefficients of the model would be named {name!r}, after their class or predictor and their column. "
+            "Rename a class, a predictor or a column."
+        )
 
 
 def _undetermined(estimate: VectorEstimate, names: tuple[str, ...], told: Set[str]) -> VectorEstimate:

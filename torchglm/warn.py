@@ -49,6 +49,8 @@ def _unfinished(solution: Solution, stop: Stop, more: str) -> str:
         Status.MAX_STEPS: f"Try {more.format(10 * stop.max_steps)} or start= (coefficients).",
         Status.UNPOLISHED: "Standard errors are those of the point reached. Say polish=True for the maximum.",
     }.get(solution.status, "Look at fit.trace; try another link, or start= (coefficients).")
+    if solution.solver == "sgd" and solution.status is not Status.UNPOLISHED:
+        hint += " A smaller learning_rate of SGD may end nearer to the maximum."
     return (
         f"Not converged after {solution.steps} step{'' if solution.steps == 1 else 's'}: {solution.status.value} "
         f"Next step: {solution.step_in_se:.1e} standard errors. {hint}"

@@ -193,6 +193,12 @@ REFUSED = {
     "a number": (lambda d: multinomial("x ~ z", d), ResponseError, "300 distinct values"),
     "201": (lambda d: multinomial("k ~ x", d.assign(k=np.arange(300) % 201)), ResponseError, "201 distinct"),
     "base": (lambda d: multinomial("choice ~ x", d, base="trian"), OptionError, "no class.*'train'"),
+    "base text": (
+        lambda d: multinomial("k ~ x", d.assign(k=np.arange(300) % 3), base="2"), OptionError, "type int: say base=2"
+    ),
+    "base number": (
+        lambda d: multinomial("k ~ x", d.assign(k=np.resize(["1", "2"], 300)), base=2), OptionError, "say base='2'"
+    ),
     "no cuts": (lambda d: ordinal("rating ~ 0 + x", d), FormulaError, "cuts"),
     "bare nominal": (lambda d: ordinal("rating ~ x", d, nominal="~ 0 + z"), FormulaError, "cuts"),
     "sided nominal": (lambda d: ordinal("rating ~ x", d, nominal="z"), FormulaError, "nominal= is a formula"),

@@ -124,6 +124,15 @@ def test_a_normal_likelihood_is_glm(ovarian):
     np.testing.assert_allclose(fit.predict(), plain.predict(), rtol=1e-10)
 
 
+@pytest.mark.parametrize("scale", [2e4, 3e7])
+def test_a_normal_likelihood_of_large_responses_is_glm(ovarian, scale):
+    large = ovarian.assign(age=scale * ovarian["age"])
+    fit, plain = custom("age ~ rx + ecog_ps", large, normal), glm("age ~ rx + ecog_ps", large)
+    assert fit.converged
+    np.testing.assert_allclose(fit.params[:3], plain.params, rtol=1e-9)
+    assert fit.llf == pytest.approx(plain.llf, rel=1e-12)
+
+
 def test_one_predictor_is_named_as_in_glm():
     data = read("freight")
     fit = custom("broken ~ transfers", data, lambda y, eta: eta.exp() - y * eta + torch.lgamma(y + 1.0), "eta")

@@ -23,7 +23,7 @@ from torchglm.errors import (
 
 N = 60
 FORMULAS = [
-    ("y ~ C(x.astype('float16'))", DataError, "cannot be categorical: float16"),
+    ("y ~ C(x.astype('float16'))", DataError, r"cannot be categorical: .* half-precision .*\(float16\)"),
     ("y ~ xx", UnknownNameError, "'xx'.*Did you mean 'x'"),
     ("yy ~ x", UnknownNameError, "'yy'.*Did you mean 'y'"),
     ("y ~ lgo(x)", UnknownNameError, "'lgo'.*Did you mean 'log'"),

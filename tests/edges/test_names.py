@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from torchglm import errors, from_arrays, glm
+from torchglm import custom, errors, from_arrays, glm, multinomial
 
 SHIFT = 0.25
 
@@ -147,3 +147,12 @@ def test_two_columns_of_one_name(data, formula, name):
     wanted = next(n for n in ("Intercept", "x:k", "g[T.b]") if n in formula)
     with pytest.raises(errors.FormulaError, match="Two columns"):
         fit(formula, data.rename(columns={name: wanted}))
+
+
+def test_two_coefficients_of_one_name(data):
+    classes = data.assign(c=np.resize(["a", "a:z", "q"], len(data)))
+    with pytest.raises(errors.FormulaError, match="Two coefficients of the model would be named 'a:z:x'"):
+        multinomial("c ~ z:x + x", classes, base="q")
+    named = data.rename(columns={"x": "b_c", "z": "c"})
+    with pytest.raises(errors.FormulaError, match="would be named 'a_b_c', after their class or predictor"):
+        custom("y ~ b_c | c", named, lambda y, a, a_b: 0.5 * (y - a) ** 2 * a_b.exp() - 0.5 * a_b)

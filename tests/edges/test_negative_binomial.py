@@ -184,6 +184,8 @@ def test_what_it_refuses(counts):
     for kind in ("NB2", "NB1"):
         with pytest.raises(ResponseError, match="'y' is 0"):
             negative_binomial("y ~ x", counts.assign(y=0), kind=kind)  # type: ignore[arg-type]
+        with pytest.raises(torchglm.errors.DomainError, match=r"outside of \(0, 1\), the domain of the logit link"):
+            negative_binomial("y ~ x", counts, "logit", kind)  # type: ignore[arg-type]
     with pytest.raises(ResponseError, match="successes"):
         negative_binomial("cbind(y, w) ~ x", counts)
     with pytest.raises(OptionError, match="kind="):

@@ -126,6 +126,8 @@ def test_bad_requests_are_named(frame):
         glm("count ~ x", frame, "quasipoisson").simulate()
     with pytest.raises(errors.OptionError, match="has no distribution"):
         glm("count ~ x", frame, "quasipoisson").get_distribution()
+    with pytest.raises(errors.OptionError, match="tweedie family is not computed here; fit"):
+        glm("count ~ x", frame, families.Tweedie(power=1.5)).predict(frame, interval="prediction")
     with pytest.raises(errors.OptionError, match="freq_weights="):
         glm("count ~ x", frame, "poisson", weights="w").get_distribution()
     with pytest.raises(errors.OptionError, match="2 weights for 80 complete rows"):

@@ -82,6 +82,15 @@ def test_the_likelihoods_of_the_package_pass_the_trial():
         assert checked(likelihood, y) is likelihood
 
 
+@pytest.mark.parametrize("scale", [1e-6, 6e5, 1e9, 1e13])
+def test_the_trial_knows_how_many_digits_large_responses_leave(scale):
+    for likelihood in (custom(normal, NAMES), custom(lambda y, mean: 0.5 * (y - mean) ** 2)):
+        assert checked(likelihood, scale * Y) is likelihood
+    wrong = custom(lambda y, mean: 0.5 * ((y - mean) ** 2 + (y + 1.0 - mean.detach()) ** 2))
+    with pytest.raises(LikelihoodError, match="The gradient of nll in 'mean'"):
+        checked(wrong, min(scale, 1e10) * Y)
+
+
 def summed(y, mean, log_scale):
     return student(y, mean, log_scale).sum()
 
@@ -131,6 +140,31 @@ def raising(y, mean, log_scale):
     raise KeyError("df")
 
 
+def absolute(y, mean, log_scale):
+    return (y - mean).abs() + log_scale**2
+
+
+def linear(y, mean, log_scale):
+    return -(y * mean + log_scale)
+
+
+class Once(torch.autograd.Function):
+    """A square whose backward says nothing of its own derivative."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**2
+
+    @staticmethod
+    def backward(ctx, *grads):
+        return grads[0].detach() * 2.0 * ctx.saved_tensors[0].detach()
+
+
+def once(y, mean, log_scale):
+    return Once.apply(y - mean) + Once.apply(log_scale)
+
+
 def noisy(y, mean, log_scale):
     return student(y, mean, log_scale) * (1.0 + 1e-5 * torch.rand(len(y), generator=NOISE, dtype=torch.float64))
 
@@ -150,6 +184,9 @@ def noisy(y, mean, log_scale):
         (kinked, "gradient of nll is not finite|second derivative of nll is not finite"),
         (changing, "nll changed the tensors that it was given"),
         (raising, "nll raised KeyError on a trial of 40 rows and the predictors 'mean', 'log_scale': 'df'"),
+        (absolute, "nll has no curvature in 'mean' in any row .* such as absolute errors, smooth it"),
+        (linear, "nll has no curvature in 'mean', 'log_scale' in any row of the trial"),
+        (once, "The second derivatives of nll cannot be taken: .* It must be twice differentiable by autograd"),
         (noisy, "changed when only the predictors of other rows did|is a part detached, rounded, or random"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from torchglm import errors, glm, load, multinomial, ordinal
-from torchglm.counts import hurdle
+from torchglm import custom, errors, glm, load, multinomial, ordinal
+from torchglm.counts import hurdle, zero_inflated
 from torchglm.nn import GLMHead, GLMLoss
 
 F64 = torch.float64
@@ -21,6 +21,7 @@ def data() -> pd.DataFrame:
     data["g"] = rng.choice(["p", "q", "r"], 120)
     data["count"] = rng.poisson(np.exp(0.3 * data["a"] + (data["g"] == "q")) * data["time"])
     data["grade"] = pd.Categorical(rng.choice(["low", "mid", "high"], 120), ["low", "mid", "high"], ordered=True)
+    data["caught"] = data["count"] * rng.integers(0, 2, 120)
     data.loc[7, "a"] = np.nan
     return data
 
@@ -115,6 +116,39 @@ def test_several_predictors(kind, data):
         module(*x, x[0])
 
 
+@pytest.mark.parametrize("kind", ["zero_inflated", "hurdle", "multinomial", "ordinal", "custom"])
+def test_offsets_of_several_predictors(kind, data):
+    fit = {
+        "zero_inflated": lambda: zero_inflated("caught ~ a | b", data, exposure="time"),
+        "hurdle": lambda: hurdle("count ~ a | b + offset(time)", data, offset="np.log(b)"),
+        "multinomial": lambda: multinomial("grade ~ a", data, offset="time"),
+        "ordinal": lambda: ordinal("grade ~ a + offset(b)", data, nominal="~ g", scale="~ time"),
+        "custom": lambda: custom("count ~ a", data, lambda y, m: m.exp() - y * m, mean=torch.exp, exposure="time"),
+    }[kind]()
+    module, x, offset = fit.to_module(), fit.model_matrix(data), fit.model_offset(data)
+    assert offset.shape == (120, len(x))
+    np.testing.assert_allclose(shown(lambda *x: module(*x, offset=offset), *x), fit.predict(data), rtol=1e-12)
+    with pytest.raises(errors.DataError, match=r"has an offset or an exposure: give the module offset=fit\.model_off"):
+        module(*x)
+
+
+def test_offsets_of_other_shapes(fit, data):
+    zeros = torch.zeros(120, dtype=F64)
+    several = hurdle("count ~ a | b", data)
+    module, x = fit.to_module(), fit.model_matrix(data)
+    with pytest.raises(errors.DataError, match=r"offset has shape \(120, 1\); fit.model_offset\(data\) gives \(120,\)"):
+        module(x, zeros[:, None])
+    with pytest.raises(errors.DataError, match=r"offset has shape \(120,\); .* gives \(120, 2\)"):
+        several.to_module()(*several.model_matrix(data), offset=zeros)
+    with pytest.raises(errors.DataError, match="takes torch tensors; got list as offset"):
+        module(x, [0.0] * 120)
+    with pytest.raises(errors.DataError, match=r"zeros of that shape, \(120,\)"):
+        module(x)
+    assert several.model_offset(data).tolist() == [[0.0, 0.0]] * 120
+    once = glm("count ~ a", data, "poisson").to_module()
+    assert torch.equal(once(x[:, :2], zeros).isnan(), once(x[:, :2]).isnan())
+
+
 def test_it_exports(fit, data):
     whole = data.drop(index=7)
     module, x, offset = fit.to_module(), fit.model_matrix(whole), fit.model_offset(whole)
@@ -130,6 +164,12 @@ def test_it_exports(fit, data):
         program = torch.export.export(classes.to_module(), x, dynamic_shapes=(tuple({0: rows} for _ in x),))
         few = [matrix[:11] for matrix in x]
         np.testing.assert_array_equal(shown(program.module(), *few), shown(classes.to_module(), *few))
+    zeros = zero_inflated("caught ~ a | b", whole, exposure="time")
+    x, offset = zeros.model_matrix(whole), zeros.model_offset(whole)
+    shapes = {"x": ({0: rows}, {0: rows}), "offset": {0: rows}}
+    program = torch.export.export(zeros.to_module(), x, {"offset": offset}, dynamic_shapes=shapes).module()
+    found = program(*[matrix[:11] for matrix in x], offset=offset[:11]).detach()
+    np.testing.assert_allclose(found, zeros.predict(whole.iloc[:11]), rtol=1e-12)
 
 
 def test_training_goes_on_from_a_fit(fit):

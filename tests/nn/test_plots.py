@@ -87,5 +87,7 @@ def test_boundaries_that_mean_nothing(data):
         plot_decision_boundary(fit, data, "u", "s")
     with pytest.raises(errors.UnknownNameError, match="w"):
         plot_decision_boundary(fit, data, "u", "w")
+    with pytest.raises(errors.OptionError, match="x1 and x2 are both 'u'"):
+        plot_decision_boundary(fit, data, "u", "u")
     with pytest.raises(errors.OptionError, match="classes"):
         plot_decision_boundary(glm("u ~ v", data), data, "u", "v")

@@ -213,6 +213,20 @@ def test_it_starts_at_the_constant_that_the_offset_wants(data):
     assert start == pytest.approx(null, abs=0.01)  # 0.1 standard errors are half of 0.1^2
 
 
+@pytest.mark.parametrize("model", [multinomial, ordinal], ids=lambda model: model.__name__)
+def test_classes_have_no_mean_to_be_far_from(model, data):
+    few = pd.DataFrame({"k": pd.Categorical(["low", "mid", "high"], ["low", "mid", "high"], ordered=True)})
+    for metric in ("mse", "mae"):
+        with pytest.raises(errors.OptionError, match=f'metrics="{metric}" needs a mean, which classes do not have'):
+            model("k ~ 1", few, solver=SGD(epochs=1, metrics=metric))
+
+    def brier(y, chances):
+        return ((chances - torch.nn.functional.one_hot(y.long(), 3)) ** 2).sum(1)
+
+    found = model("k ~ 1", few, solver=SGD(epochs=1, metrics=brier)).trace["brier"]
+    assert found[0] == pytest.approx(2.0 / 3.0)  # every class a third
+
+
 def test_the_same_seed_gives_the_same_numbers(data):
     runs = [unpolished("count ~ a", data, "poisson", epochs=2, batch_rows=32, seed=s).params for s in (1, 1, 2)]
     assert runs[0].equals(runs[1])
@@ -246,7 +260,10 @@ def test_options_that_mean_nothing(options, words):
 BROKEN = [
     ({"update": lambda theta, gradient, rate: theta[:1], "learning_rate": 0.1}, "update= returns"),
     ({"update": lambda theta, gradient, rate: None, "learning_rate": 0.1}, "got None"),
+    ({"update": lambda theta, gradient: theta, "learning_rate": 0.1}, r"update= failed, called as update\(theta, grad"),
     ({"schedule": lambda optimizer: 0.1}, "schedule= is a function"),
+    ({"schedule": lambda epoch: 0.1 / epoch}, "schedule= is a function .* of the optimizer alone it fails"),
+    ({"schedule": SCHEDULERS.ExponentialLR}, "schedule= is a function .* fails: .* 'gamma'"),
     ({"metrics": "accuracy"}, "models of classes"),
     ({"metrics": lambda y, mean: (y - mean).sum()}, "one number a row"),
 ]
@@ -256,6 +273,12 @@ BROKEN = [
 def test_functions_that_return_something_else(data, options, words):
     with pytest.raises(errors.OptionError, match=words):
         glm("count ~ a", data, "poisson", solver=SGD(**options))
+
+
+def test_a_search_that_ends_too_far_to_be_polished_names_its_rate(data):
+    with pytest.warns(errors.ConvergenceWarning, match="A smaller learning_rate of SGD"):
+        fit = glm("yes ~ a + b", data, "binomial", solver=SGD(learning_rate=1e6))
+    assert not fit.converged
 
 
 def test_a_search_that_diverges_names_its_rate_and_epoch(data):

@@ -72,7 +72,12 @@ def learn_levels(name: str, values: Any, declared: Sequence[Any] | None) -> tupl
             series = pd.Series(pd.Categorical(series, categories=list(declared)))
         elif not isinstance(series.dtype, pd.CategoricalDtype):
             series = series.astype("category")
-    except (TypeError, NotImplementedError) as error:  # the latter of float16
+    except NotImplementedError as error:  # pandas has no index of float16
+        raise DataError(
+            f"{name!r} cannot be categorical: it holds half-precision numbers ({series.dtype}). Convert them to whole "
+            "numbers, float32 or text."
+        ) from error
+    except TypeError as error:
         raise DataError(f"{name!r} cannot be categorical: {error}.") from error
     codes = series.cat.codes.to_numpy()
     levels = list(series.cat.categories)

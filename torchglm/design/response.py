@@ -134,7 +134,13 @@ def read_classes(name: str, value: Any, base: Any = None) -> Response:
 def _led_by(name: str, levels: list[Any], codes: np.ndarray, base: Any) -> tuple[list[Any], np.ndarray]:
     """Levels and codes with `base` first."""
     if base not in levels:
-        raise OptionError(f"base={base!r} is no class of {name!r}. {did_you_mean(str(base), map(str, levels))}")
+        same = next((level for level in levels if str(level) == str(base)), None)
+        hint = (
+            did_you_mean(str(base), map(str, levels))
+            if same is None
+            else f"Its classes are of type {type(same).__name__}: say base={same!r}."
+        )
+        raise OptionError(f"base={base!r} is no class of {name!r}. {hint}")
     first = levels.index(base)
     order = [first, *(k for k in range(len(levels)) if k != first)]
     place = np.argsort(order)

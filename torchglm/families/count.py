@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from torchglm.errors import DomainError
 from torchglm.families.fused import INF
 from torchglm.families.likelihood import Information, Likelihood, RowTerms
 from torchglm.families.link import Link
@@ -55,7 +56,14 @@ class CountModel(Likelihood):
         """The predictors (q,) of that mean and variance."""
 
     def start(self, y: Tensor, w: Tensor) -> Tensor:
-        return self.start_at(*moments(y, w))
+        mean, variance = moments(y, w)
+        begin = self.start_at(mean, variance)
+        if not bool(torch.isfinite(begin[0])):
+            raise DomainError(
+                f"The mean response {float(mean):.6g} is outside of {self.link.domain}, the domain of the "
+                f"{self.link.name} link: take a link whose domain holds the means of counts, such as log."
+            )
+        return begin
 
 
 COUNTS: Registry[CountModel] = Registry("count distribution")

@@ -16,8 +16,9 @@ from torchglm.families.likelihood import Likelihood
 
 TRIAL_ROWS = 64
 JITTER = 0.1  # of the trial's predictors around the start
-STEP = 1e-5  # of the numerical derivatives
-CLOSE = 1e-5  # relative: a central difference of that step keeps 6 to 10 digits
+CLOSE = 1e-5  # of the numerical derivatives to those of autograd, relative
+STEP, LONGEST = 1e-5, 0.02  # of the numerical derivatives
+ROUNDING = 8.0 * torch.finfo(torch.float64).eps  # of a row's nll, relative: it is a sum of some terms
 
 
 @dataclass(frozen=True)
@@ -198,29 +199,55 @@ def _check_derivatives(likelihood: Likelihood, y: Tensor, z: Tensor) -> None:
         raise LikelihoodError(
             "nll does not depend on its predictors as far as autograd can see: use torch functions, without detach."
         )
+    slope = likelihood.slope(y, z)[1]
     try:
         terms = likelihood.expand(y, z, information="observed")
-        slope = likelihood.slope(y, z)[1]
     except RuntimeError as error:
-        raise LikelihoodError(f"The derivatives of nll cannot be taken: {error}") from error
+        if bool((likelihood.slope(y, z + JITTER)[1] - slope).any()):
+            raise LikelihoodError(
+                f"The second derivatives of nll cannot be taken: {error}. It must be twice differentiable by autograd: "
+                "a backward of one's own has to consist of torch functions of the saved tensors."
+            ) from error
+        raise _no_curvature(likelihood.predictors) from error
     _require_finite(terms.gradient, "the gradient of nll is", likelihood, y, z)
     _require_finite(terms.curvature, "the second derivative of nll is", likelihood, y, z)
     for k, name in enumerate(likelihood.predictors):
-        if not bool(terms.gradient[:, k].any()):
+        gradient, curvature = terms.gradient[:, k], terms.curvature[:, k]
+        if not bool(gradient.any()):
             raise LikelihoodError(f"The predictor {name!r} does not change nll in any row of the trial.")
-        step = torch.zeros_like(z)
-        step[:, k] = STEP
-        up, down = likelihood.slope(y, z + step), likelihood.slope(y, z - step)
-        for found, numeric, what in (
-            (slope[:, k], (up[0] - down[0]) / (2.0 * STEP), "gradient"),
-            (terms.gradient[:, k], (up[0] - down[0]) / (2.0 * STEP), "gradient"),
-            (terms.curvature[:, k], (up[1] - down[1]) / (2.0 * STEP), "second derivative"),
+        # A response of 1e9 leaves few digits in the change of nll over a short step.
+        lost = ROUNDING * terms.nll.abs().max(), ROUNDING * terms.gradient.abs().max()
+        needed = max(float(by / (1.0 + of.abs().max())) for by, of in zip(lost, (gradient, curvature), strict=True))
+        step = min(max(needed / CLOSE, STEP), LONGEST)
+        by_value, by_gradient = _differences(likelihood, y, z, k, step)
+        for found, numeric, rounding, what in (
+            (slope[:, k], by_value, lost[0], "gradient"),
+            (gradient, by_value, lost[0], "gradient"),
+            (curvature, by_gradient, lost[1], "second derivative"),
         ):
-            _require_close(found, numeric, f"The {what} of nll in {name!r}")
+            _require_close(found, numeric, rounding / step, f"The {what} of nll in {name!r}")
+        if not bool(curvature.any()):
+            raise _no_curvature((name,))
 
 
-def _require_close(found: Tensor, numeric: Tensor, what: str) -> None:
-    wrong = (found - numeric).abs() > CLOSE * (1.0 + numeric.abs().max())
+def _differences(likelihood: Likelihood, y: Tensor, z: Tensor, k: int, step: float) -> tuple[Tensor, Tensor]:
+    """The derivatives of nll (rows,) and of its gradient (rows, q) in predictor k, to the fourth order of the step."""
+    by = torch.zeros_like(z)
+    by[:, k] = step
+    up, down, farther, lower = (likelihood.slope(y, z + times * by) for times in (1.0, -1.0, 2.0, -2.0))
+    value, gradient = ((8.0 * (up[i] - down[i]) - (farther[i] - lower[i])) / (12.0 * step) for i in (0, 1))
+    return value, gradient
+
+
+def _no_curvature(names: Sequence[str]) -> LikelihoodError:
+    return LikelihoodError(
+        f"nll has no curvature in {_and(names)} in any row of the trial, so that Newton's method has no step. Where it "
+        "is linear in pieces, such as absolute errors, smooth it; where it is curved elsewhere, give start= there."
+    )
+
+
+def _require_close(found: Tensor, numeric: Tensor, rounding: Tensor | float, what: str) -> None:
+    wrong = (found - numeric).abs() > CLOSE * (1.0 + numeric.abs().max()) + rounding
     if bool(wrong.any()):
         place = wrong.nonzero()[0].tolist()
         ours, theirs = float(found[tuple(place)]), float(numeric[tuple(place)])

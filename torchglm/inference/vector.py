@@ -141,6 +141,15 @@ class VectorRecord(Record):
         """The coefficients' names, predictor by predictor."""
         return self.model.names(self.schemas)
 
+    def offsets_of(self, part: int) -> tuple[tuple[Extra, ...], Extra | None]:
+        """The offsets and the exposure of one formula. The first has those of the call."""
+        return self.part_offsets[part], None if part else self.exposure
+
+    @property
+    def has_offset(self) -> bool:
+        """Whether something is added to a predictor."""
+        return self.exposure is not None or any(self.part_offsets)
+
     @property
     def null_rank(self) -> int:
         return self.model.null_rank

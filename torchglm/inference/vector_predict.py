@@ -94,8 +94,8 @@ def _offset(
     record: VectorRecord, k: int, source: Source, evaluated: np.ndarray | None, given: Mapping[str, Any]
 ) -> Tensor | None:
     """The offset of one formula. The first has the call's offset and exposure."""
-    exposure, replaced = (record.exposure, given) if k == 0 else (None, {})
-    return new_offset(record.part_offsets[k], exposure, source, evaluated, record.schemas[k].caller, replaced)
+    offsets, exposure = record.offsets_of(k)
+    return new_offset(offsets, exposure, source, evaluated, record.schemas[k].caller, {} if k else given)
 
 
 def betas(record: VectorRecord) -> tuple[Tensor, ...]:

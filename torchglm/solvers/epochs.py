@@ -149,6 +149,11 @@ def functions_of(given: Any, likelihood: Likelihood) -> dict[str, RowMetric]:
     for one in metrics_in(given):
         if one == "accuracy" and not _has_classes(likelihood):
             raise OptionError('metrics="accuracy" is for models of classes: binomial, multinomial, ordinal.')
+        if one in ("mse", "mae") and _has_probabilities(likelihood):
+            raise OptionError(
+                f'metrics="{one}" needs a mean, which classes do not have: take "accuracy", or a function of their '
+                "codes y (rows,) and the probabilities (rows, classes)."
+            )
         name = one if isinstance(one, str) else getattr(one, "__name__", "metric").strip("<>")
         found[_unused(name, found)] = METRICS.get(one, one)
     return found
@@ -169,6 +174,11 @@ def stops(answer: Any) -> bool:
 def _has_classes(likelihood: Likelihood) -> bool:
     if isinstance(likelihood, MeanModel):
         return likelihood.family.mean_domain.upper == 1.0
+    return _has_probabilities(likelihood)
+
+
+def _has_probabilities(likelihood: Likelihood) -> bool:
+    """Whether there are classes, of which `mean` gives the probability of each."""
     z = torch.zeros(1, len(likelihood.predictors), dtype=torch.float64)
     return "class" in likelihood.predictions(z)
 

@@ -28,7 +28,11 @@ class UpdateOptimizer(torch.optim.Optimizer):
         """Nothing; every parameter is replaced."""
         for group in self.param_groups:
             for parameter in group["params"]:
-                new = self.update(parameter.detach().clone(), parameter.grad.clone(), float(group["lr"]))
+                now = parameter.detach().clone(), parameter.grad.clone(), float(group["lr"])
+                try:
+                    new = self.update(*now)
+                except (RuntimeError, TypeError) as error:
+                    raise OptionError(f"update= failed, called as update(theta, gradient, rate): {error}") from error
                 if not isinstance(new, Tensor) or new.shape != parameter.shape:
                     what = f"shape {tuple(new.shape)}" if isinstance(new, Tensor) else repr(new)
                     raise OptionError(
@@ -73,12 +77,16 @@ def schedule_of(given: Schedule | None, optimizer: torch.optim.Optimizer) -> Any
     """
     if given is None:
         return None
-    made = given(optimizer)
+    wanted = (
+        "schedule= is a function from the optimizer to a torch.optim.lr_scheduler, such as "
+        "lambda optimizer: StepLR(optimizer, 10)"
+    )
+    try:
+        made = given(optimizer)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"{wanted}; of the optimizer alone it fails: {error}.") from error
     if not isinstance(made, torch.optim.lr_scheduler.LRScheduler):
-        raise OptionError(
-            "schedule= is a function from the optimizer to a torch.optim.lr_scheduler, such as "
-            f"lambda optimizer: StepLR(optimizer, 10); it returned {made!r}."
-        )
+        raise OptionError(f"{wanted}; it returned {made!r}.")
     return made
 
 

@@ -26,6 +26,13 @@ COUNTS = ("poisson", "negative_binomial")
 WHOLE = (*COUNTS, "binomial")
 
 
+def without_distribution(family: Family) -> str:
+    """Why a family has none here."""
+    if family.name == "tweedie":
+        return "The distribution function of the tweedie family is not computed here; fit.simulate() draws from it."
+    return f"The {family.name} family has no distribution: it says only how the variance follows the mean."
+
+
 def distribution(family: Family, mu: np.ndarray, phi: float, w: np.ndarray | float = 1.0) -> Any:
     """A frozen scipy.stats distribution of responses with means `mu`, dispersion phi and precision weights w.
 
@@ -35,10 +42,7 @@ def distribution(family: Family, mu: np.ndarray, phi: float, w: np.ndarray | flo
     from scipy import stats
 
     if family.name not in SCIPY:
-        raise OptionError(
-            f"The {family.name} family has no distribution here: it says how the variance follows the mean. "
-            f"Those with one: {', '.join(SCIPY)}."
-        )
+        raise OptionError(f"{without_distribution(family)} Families with one: {', '.join(SCIPY)}.")
     if phi == 0.0:
         raise OptionError("The dispersion is zero: the fit meets every response, and their distribution is a point.")
     if family.name in COUNTS and bool((np.nan_to_num(np.asarray(w), nan=1.0) != 1.0).any()):

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from torchglm.errors import OptionError
 from torchglm.families.family import Family
-from torchglm.inference.prediction.distribution import SCIPY, WHOLE, distribution
+from torchglm.inference.prediction.distribution import SCIPY, WHOLE, distribution, without_distribution
 from torchglm.inference.record import Record
 from torchglm.inference.wald import quantile
 
@@ -37,8 +37,7 @@ def prediction_interval(record: Record, eta: Tensor, se: Tensor, level: float) -
     family, phi = record.family, record.numbers.phi
     if family.name not in SCIPY:
         raise OptionError(
-            f"A prediction interval needs a distribution; the {family.name} family says only how the variance follows "
-            'the mean. Ask for interval="confidence".'
+            f'A prediction interval needs a distribution. {without_distribution(family)} Ask for interval="confidence".'
         )
     if family.name == "gaussian" and family.link.name == "identity":
         half = quantile(record, level) * (phi + se.square()).sqrt()

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torchglm.design.extras import Extra
 from torchglm.design.learn import apply, complete_rows
 from torchglm.design.offsets import new_offset
 from torchglm.design.schema import Schema
 from torchglm.design.sources import Source
 from torchglm.errors import OptionError
-from torchglm.inference.record import Record
 
 
 def model_matrix(schema: Schema, source: Source, kept: np.ndarray | None, new_levels: str) -> Tensor:
@@ -31,13 +31,16 @@ def model_matrix(schema: Schema, source: Source, kept: np.ndarray | None, new_le
     return _spread(matrix, kept, source.rows)
 
 
-def model_offset(record: Record, source: Source, given: Mapping[str, Any]) -> Tensor:
-    """(rows of the table,) what is added to the linear predictor; NaN where it is missing.
+def model_offset(
+    offsets: tuple[Extra, ...], exposure: Extra | None, schema: Schema, source: Source, given: Mapping[str, Any]
+) -> Tensor:
+    """(rows of the table,) what is added to the predictor of a formula; NaN where it is missing.
 
     Raises: DataError, UnknownNameError, OptionError.
     """
-    kept = complete_rows(record.offset_factors, source)
-    offset = new_offset(record.offsets, record.exposure, source, kept, record.schema.caller, given)
+    extras = offsets if exposure is None else (*offsets, exposure)
+    kept = complete_rows([extra.factor for extra in extras if extra.factor is not None], source)
+    offset = new_offset(offsets, exposure, source, kept, schema.caller, given)
     if offset is None:
         return torch.zeros(source.rows, dtype=torch.float64)
     return _spread(offset, kept, source.rows)
