@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from torchglm.errors import OptionError, StatusWarning, UnknownNameError, did_you_mean
+from torchglm.errors import DataError, OptionError, StatusWarning, UnknownNameError, did_you_mean
 from torchglm.families.family import Family
 from torchglm.fit import Fit
 from torchglm.inference.wald import Reference, check_level, statistics
@@ -243,6 +243,14 @@ class Fits(Mapping[Any, Fit]):
         wrong = int((self.arrays.status != CONVERGED).sum())
         note = f", {wrong:,} to look at: see .status" if wrong else ""
         return f"<Fits {self.formula}: {self.title or self.family.name}, {len(self):,} models{note}>"
+
+
+def written_over(argument: str) -> DataError:
+    """The error of data that are no longer those of the fit."""
+    return DataError(
+        "The data have been written over since the fit, so that what was not computed yet no longer can be. "
+        f"Call glance() first, or fit a copy: glm(formula, data.copy(), {argument}=...)."
+    )
 
 
 def warn_of(index: pd.Index, status: np.ndarray, stacklevel: int) -> None:

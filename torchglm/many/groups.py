@@ -32,7 +32,7 @@ from torchglm.inference.dispersion import resolve_dispersion
 from torchglm.inference.many import ManyNumbers, Wanted, group_numbers
 from torchglm.inference.many_totals import group_totals, null_group_totals, observations
 from torchglm.many.alone import Collected
-from torchglm.many.fits import Fits, ManyCriteria, warn_of
+from torchglm.many.fits import Fits, ManyCriteria, warn_of, written_over
 from torchglm.objective.grouped import ENTRIES, Groups
 from torchglm.objective.objective import Objective
 
@@ -238,10 +238,7 @@ class Grouping:
 
     def _refuse_changed_data(self) -> None:
         if not torch.equal(self.prepared.design.fingerprint(), self.fingerprint):
-            raise DataError(
-                "The data have been written over since the fit, so that what was not computed yet no longer can be. "
-                "Call glance() first, or fit a copy: glm(formula, data.copy(), by=...)."
-            )
+            raise written_over("by")
 
 
 def _rows(design: Design, rows: Tensor) -> Design:
