@@ -135,6 +135,32 @@ def test_sums_that_overflow_are_no_convergence(worse):
     np.testing.assert_allclose(theta, glm("y ~ x", frame, "poisson").params, rtol=1e-10)
 
 
+def test_groups_of_few_rows_over_many_levels(monkeypatch):
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"s": rng.integers(0, 12, 120), "c": rng.integers(0, 150, 120), "y": rng.poisson(2.0, 120)})
+    sizes, eigh = [], torch.linalg.eigh
+    monkeypatch.setattr(torch.linalg, "eigh", lambda matrix: sizes.append(len(matrix)) or eigh(matrix))
+    fits = quietly(lambda: glm("y ~ C(c)", data, "poisson", by="s"))
+    sizes.clear()
+    empty = data.groupby(["s", "c"])["y"].sum().eq(0).groupby("s").any()
+    assert set(fits.infinite) == set(empty[empty].index)
+    one = quietly(lambda: fits[empty[empty].index[0]])
+    direction = separation.recession(one.estimate)
+    assert sizes == [one.record.facts.rank]  # not all levels of all groups
+    assert {name for name, d in zip(fits.names, direction.tolist(), strict=True) if d} == set(one.infinite)
+
+
+def test_a_group_whose_algebra_fails_says_so(shops, monkeypatch):
+    def fails(*_: object) -> None:
+        raise torch.linalg.LinAlgError("no convergence")
+
+    monkeypatch.setattr(separation, "recession", fails)
+    monkeypatch.setattr(separation, "never_rises", lambda *_: False)
+    fits = quietly(lambda: glm("yes ~ x", shops, "binomial", by="shop"))
+    assert fits.status["split"] == "Failed: no convergence"
+    assert fits.converged[["good", "other"]].all()
+
+
 def test_too_few_rows():
     frame = pd.DataFrame({"g": ["a"] * 5 + ["b", "b", "c"], "x": [1.0, 2.0, 4.0, 3.0, 5.0, 1.0, 2.0, 3.0]})
     frame["y"] = [1.0, 3.0, 2.0, 5.0, 4.0, 2.0, 3.0, 1.0]
