@@ -208,6 +208,11 @@ def test_rows_without_a_key_are_left_out_or_refused(shops):
     name = shops.loc[0, "shop"]
     fits = quietly(lambda: glm("yes ~ x", frame, "binomial", by="shop"))
     assert fits.glance().set_index("shop").loc[name, "nobs"] == (shops["shop"] == name).sum() - 1
+    assert fits.rows_without_key == 1
+    assert ", 1 row(s) without a key left out, " in repr(fits)
+    twice = frame.assign(half=np.where(np.arange(len(frame)) < 3, np.nan, 1.0))
+    some = quietly(lambda: glm("yes ~ x", twice, "binomial", by=["shop", "half"], subset=np.arange(len(frame)) > 1))
+    assert some.rows_without_key == 1  # row 2; rows 0 and 1 were not asked for
     with pytest.raises(DataError, match="by=shop is missing in 1 row"):
         glm("yes ~ x", frame, "binomial", by="shop", missing="raise")
 

@@ -64,6 +64,7 @@ class Fits(Mapping[Any, Fit]):
     refit: Callable[[int], Any]
     criteria_of: Callable[[], ManyCriteria]
     title: str = ""
+    rows_without_key: int = 0  # of by=: in no group, as of pandas' groupby
 
     # one model
 
@@ -241,7 +242,8 @@ class Fits(Mapping[Any, Fit]):
 
     def __repr__(self) -> str:
         wrong = int((self.arrays.status != CONVERGED).sum())
-        note = f", {wrong:,} to look at: see .status" if wrong else ""
+        note = f", {self.rows_without_key:,} row(s) without a key left out" if self.rows_without_key else ""
+        note += f", {wrong:,} to look at: see .status" if wrong else ""
         return f"<Fits {self.formula}: {self.title or self.family.name}, {len(self):,} models{note}>"
 
 

@@ -72,6 +72,7 @@ def fit_groups(
         collected.arrays,
         grouping.one,
         lambda: collected.complete(grouping.criteria(collected.arrays.theta)),
+        rows_without_key=grouping.rows_without_key,
     )
 
 
@@ -231,6 +232,12 @@ class Grouping:
             missing=int((here if self._asked is None else here & self._asked).sum() - used.sum()),
             zero_weight=whole.n - design.n,
         )
+
+    @property
+    def rows_without_key(self) -> int:
+        """Rows that were asked for and are in no group."""
+        here = self.codes if self._asked is None else self.codes[self._asked]
+        return int((here < 0).sum())
 
     @cached_property
     def _asked(self) -> np.ndarray | None:
