@@ -79,7 +79,7 @@ class SeparationWarning(TorchGLMWarning):
 
 
 class StatusWarning(TorchGLMWarning):
-    """Some of many models fitted together have no finite estimates, no rows or too few: their status says which."""
+    """Some of many models or refits have no finite estimates, no rows or too few: a status, or NaN, says which."""
 
 
 class CheckpointWarning(TorchGLMWarning):

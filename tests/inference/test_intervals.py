@@ -172,8 +172,11 @@ def test_wide_curvatures_are_the_same_one_by_one(frame, monkeypatch):
     monkeypatch.setattr(batch, "MOST_PAIRED", 1)
     single = batch.Batch(fit.estimate.objective).quadratic(thetas)
     torch.testing.assert_close(paired.curvature, single.curvature, rtol=1e-12, atol=1e-10)
+    few = batch.Batch(fit.estimate.objective).quadratic(thetas[:2])  # so few that no pairs are written out
+    torch.testing.assert_close(few.curvature, paired.curvature[:2], rtol=1e-12, atol=1e-10)
     for b in range(3):
         one = fit.estimate.objective.quadratic(thetas[b])
+        torch.testing.assert_close(torch.linalg.inv(paired.curvature[b]), one.curvature.inverse(), rtol=1e-8, atol=0.0)
         torch.testing.assert_close(paired.gradient[b], one.gradient, rtol=1e-10, atol=1e-9)
         assert float(paired.value[b]) == pytest.approx(one.value, rel=1e-12)
 

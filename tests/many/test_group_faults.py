@@ -135,6 +135,32 @@ def test_sums_that_overflow_are_no_convergence(worse):
     np.testing.assert_allclose(theta, glm("y ~ x", frame, "poisson").params, rtol=1e-10)
 
 
+def test_groups_of_few_rows_over_many_levels(monkeypatch):
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"s": rng.integers(0, 12, 120), "c": rng.integers(0, 150, 120), "y": rng.poisson(2.0, 120)})
+    sizes, eigh = [], torch.linalg.eigh
+    monkeypatch.setattr(torch.linalg, "eigh", lambda matrix: sizes.append(len(matrix)) or eigh(matrix))
+    fits = quietly(lambda: glm("y ~ C(c)", data, "poisson", by="s"))
+    sizes.clear()
+    empty = data.groupby(["s", "c"])["y"].sum().eq(0).groupby("s").any()
+    assert set(fits.infinite) == set(empty[empty].index)
+    one = quietly(lambda: fits[empty[empty].index[0]])
+    direction = separation.recession(one.estimate)
+    assert sizes == [one.record.facts.rank]  # not all levels of all groups
+    assert {name for name, d in zip(fits.names, direction.tolist(), strict=True) if d} == set(one.infinite)
+
+
+def test_a_group_whose_algebra_fails_says_so(shops, monkeypatch):
+    def fails(*_: object) -> None:
+        raise torch.linalg.LinAlgError("no convergence")
+
+    monkeypatch.setattr(separation, "recession", fails)
+    monkeypatch.setattr(separation, "never_rises", lambda *_: False)
+    fits = quietly(lambda: glm("yes ~ x", shops, "binomial", by="shop"))
+    assert fits.status["split"] == "Failed: no convergence"
+    assert fits.converged[["good", "other"]].all()
+
+
 def test_too_few_rows():
     frame = pd.DataFrame({"g": ["a"] * 5 + ["b", "b", "c"], "x": [1.0, 2.0, 4.0, 3.0, 5.0, 1.0, 2.0, 3.0]})
     frame["y"] = [1.0, 3.0, 2.0, 5.0, 4.0, 2.0, 3.0, 1.0]
@@ -182,6 +208,11 @@ def test_rows_without_a_key_are_left_out_or_refused(shops):
     name = shops.loc[0, "shop"]
     fits = quietly(lambda: glm("yes ~ x", frame, "binomial", by="shop"))
     assert fits.glance().set_index("shop").loc[name, "nobs"] == (shops["shop"] == name).sum() - 1
+    assert fits.rows_without_key == 1
+    assert ", 1 row(s) without a key left out, " in repr(fits)
+    twice = frame.assign(half=np.where(np.arange(len(frame)) < 3, np.nan, 1.0))
+    some = quietly(lambda: glm("yes ~ x", twice, "binomial", by=["shop", "half"], subset=np.arange(len(frame)) > 1))
+    assert some.rows_without_key == 1  # row 2; rows 0 and 1 were not asked for
     with pytest.raises(DataError, match="by=shop is missing in 1 row"):
         glm("yes ~ x", frame, "binomial", by="shop", missing="raise")
 

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from tests.many.conftest import quietly, read
-from torchglm import glm
-from torchglm.errors import DataError, OptionError
+from torchglm import glm, ordinal
+from torchglm.errors import DataError, OptionError, StatusWarning
+from torchglm.inference.intervals.bootstrap import counts
 from torchglm.inference.resampling import refits
+from torchglm.inference.resampling.cross_validation import NO_MAXIMUM
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +191,92 @@ def test_under_no_effect_p_values_are_uniform():
         pvalues.append(glm("y ~ x", frame, "poisson").permutation_test(99, seed=0).pvalues["x"])
     assert 0.35 < np.mean(pvalues) < 0.65
     assert min(pvalues) >= 0.01
+
+
+# refits that are separated
+
+
+@pytest.fixture(scope="module")
+def near() -> pd.DataFrame:
+    return pd.DataFrame({"x": np.arange(12.0), "y": [0, 0, 0, 0, 0, 1, 0, 1, 1, 1, 1, 1], "s": [0, 1, 2, 3] * 3})
+
+
+def is_separated(x: np.ndarray, y: np.ndarray) -> bool:
+    low, high = x[y == 0], x[y == 1]
+    return not len(low) or not len(high) or low.max() < high.min() or high.max() < low.min()
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+def test_separated_replicates_have_failed(near, link):
+    fit = glm("y ~ x", near, "binomial", link)
+    with pytest.warns(StatusWarning, match="of 200 replicates have no finite maximum"):
+        boot = fit.bootstrap(200, seed=0)
+    drawn = counts(np.random.default_rng(0), np.ones(12), 200).numpy() > 0
+    x, y = near["x"].to_numpy(), near["y"].to_numpy()
+    expected = [is_separated(x[rows], y[rows]) for rows in drawn]
+    assert 80 < sum(expected) == boot.failed
+    np.testing.assert_array_equal(boot.replicates.isna().all(axis=1), expected)
+    assert (boot.replicates["x"].dropna() < 20).all()
+
+
+def test_an_empty_level_of_counts_has_failed_replicates():
+    data = pd.DataFrame({"g": ["a"] * 20 + ["b"] * 6, "y": [3, 1, 2, 4] * 5 + [1, 0, 0, 0, 0, 0]})
+    with pytest.warns(StatusWarning):
+        boot = glm("y ~ g", data, "poisson").bootstrap(100, seed=1)
+    drawn = counts(np.random.default_rng(1), np.ones(26), 100).numpy()
+    empty = (drawn[:, 20] == 0) & (drawn[:, 20:].sum(1) > 0)
+    np.testing.assert_array_equal(boot.replicates["Intercept"].isna(), empty)
+
+
+def test_replicates_of_several_predictors_fail_too(near):
+    fit = ordinal("y ~ x", near.assign(y=near["y"].astype("category")))
+    with pytest.warns(StatusWarning):
+        boot = fit.bootstrap(40, seed=0)
+    drawn = counts(np.random.default_rng(0), np.ones(12), 40).numpy() > 0
+    expected = [is_separated(near["x"].to_numpy()[rows], near["y"].to_numpy()[rows]) for rows in drawn]
+    np.testing.assert_array_equal(boot.replicates.isna().all(axis=1), expected)
+
+
+def test_a_jackknife_with_a_separated_fit_has_no_standard_error(near):
+    with pytest.warns(StatusWarning, match="2 of 12 fits without one of the rows"):
+        found = glm("y ~ x", near, "binomial").jackknife()
+    assert np.flatnonzero(found.replicates["x"].isna()).tolist() == [5, 6]
+    assert found.bse.isna().all()
+
+
+def test_a_fold_whose_fit_is_separated_says_so(near):
+    with pytest.warns(StatusWarning, match="2 of 4 fits"):
+        found = glm("y ~ x", near, "binomial").cross_validate("s")
+    assert found.folds["note"].str.startswith("no finite maximum").tolist() == [False, True, True, False]
+    np.testing.assert_array_equal(found.folds["deviance"].isna(), [False, True, True, False])
+
+
+def test_a_separated_permutation_counts_as_large(near):
+    fit = glm("y ~ x", near, "binomial")
+    with pytest.warns(StatusWarning, match="err on the large side"):
+        found = fit.permutation_test(999, seed=0)
+    rng = np.random.default_rng(0)
+    x, y = near["x"].to_numpy(), near["y"].to_numpy()
+    separated = np.array([is_separated(x, y[rng.permutation(12)]) for _ in range(999)])
+    assert found.failed == separated.sum() > 0
+    as_large = (found.replicates["x"].abs() >= abs(fit.tvalues["x"]) * (1 - 1e-9)) | separated
+    assert found.pvalues["x"] == pytest.approx((1 + as_large.sum()) / 1000)
+
+
+def test_what_is_nearly_collinear_has_a_maximum():
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"x": rng.normal(size=100), "y": rng.integers(0, 2, 100)})
+    data["z"] = data["x"] + 1e-5 * rng.normal(size=100)
+    assert glm("y ~ x + z", data, "binomial").bootstrap(50).failed == 0
+
+
+def test_a_fit_that_is_separated_itself_is_refused(near):
+    fit = quietly(lambda: glm("y ~ x", near.assign(y=(near["x"] > 5).astype(int)), "binomial"))
+    for refused in (fit.bootstrap, fit.jackknife, fit.permutation_test):
+        with pytest.raises(OptionError, match="Intercept, x of this fit are infinite"):
+            refused()
+    with pytest.warns(StatusWarning):
+        assert set(fit.cross_validate("s").folds["note"]) <= {"", NO_MAXIMUM}
 
 
 # what cannot be had

@@ -115,6 +115,30 @@ def test_rows_that_a_response_misses_are_its_own_affair(plots):
     assert fits["gaussian1"].rows_dropped == 3
 
 
+@pytest.mark.parametrize("worth", [0, responses_file.WORTH])  # alone, and as a batch
+def test_missing_values_are_refused_where_asked(plots, worth, monkeypatch):
+    monkeypatch.setattr(responses_file, "WORTH", worth)
+    frame = plots.copy()
+    frame.loc[[3, 8], "gaussian1"] = np.nan
+    with pytest.raises(DataError, match=r"Missing values in 'gaussian1' \(2 rows\).*at row 3"):
+        glm("~ x", frame, responses=columns("gaussian"), missing="raise")
+    left_out = glm("~ x", frame, responses=columns("gaussian"), missing="raise", subset=~frame.index.isin([3, 8]))
+    assert (left_out.glance()["nobs"] == 118).all()
+
+
+@pytest.mark.parametrize("written", ["x", "gaussian1"])
+@pytest.mark.parametrize("worth", [0, responses_file.WORTH])
+def test_data_written_over_are_refused(plots, written, worth, monkeypatch):
+    monkeypatch.setattr(responses_file, "WORTH", worth)
+    data = {name: plots[name].to_numpy(copy=True) for name in ["x", *columns("gaussian")]}
+    fits = glm("~ x", data, responses=columns("gaussian"))
+    data[written] += 1.0
+    with pytest.raises(DataError, match=r"written over.*responses="):
+        fits.glance()
+    with pytest.raises(DataError, match="written over"):
+        fits["gaussian1"]
+
+
 def test_faults_of_a_response_are_named(plots):
     frame = plots.assign(split=(plots["x"] > 0).astype(float), two=2.0, none=np.nan, same=1.0)
     names = ["binomial0", "split", "two", "none", "same"]
@@ -142,6 +166,11 @@ REFUSED = {
     "other rows": (DataError, "has 119 rows; the data have 120", np.zeros((119, 2))),
     "a name alone": (OptionError, r"responses=\['poisson0'\]", "poisson0"),
     "a number": (OptionError, "got int", 3),
+    "one on the right": (
+        FormulaError,
+        "'poisson1' stands on the right-hand side of '~ x \\+ poisson1'",
+        "~ x + poisson1",
+    ),
     "text": (DataError, "'responses=' holds text", np.array([["a", "b"]] * 120)),
 }
 
@@ -149,7 +178,9 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
 def test_refused(plots, case):
     error, message, given = case
-    formula, responses = (given, ["poisson0"]) if isinstance(given, str) and "~" in given else ("~ x", given)
+    formula, responses = (
+        (given, ["poisson0", "poisson1"]) if isinstance(given, str) and "~" in given else ("~ x", given)
+    )
     with pytest.raises(error, match=message):
         glm(formula, plots, "poisson", responses=responses)
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from torchglm import anova, drop1, errors, glm, load, multinomial, ordinal, truncated, update, zero_inflated
-from torchglm.errors import OptionError, UnknownNameError
+from torchglm.errors import OptionError, StatusWarning, UnknownNameError
 
 
 def same(ours, theirs, rtol: float = 1e-8) -> None:
@@ -58,7 +58,9 @@ def test_a_frequency_is_drawn_as_often(data, models):
 
 def test_a_replicate_that_lacks_a_class_has_failed(data):
     rare = pd.concat([data[data["choice"] != "bus"], data[data["choice"] == "bus"].iloc[:1]])
-    boot = multinomial("choice ~ 1", rare).bootstrap(40, seed=0)
+    fit = multinomial("choice ~ 1", rare)
+    with pytest.warns(StatusWarning, match="of 40 replicates"):
+        boot = fit.bootstrap(40, seed=0)
     absent = [1 - (drawn == len(rare) - 1).any() for drawn in drawn_rows(len(rare), 40, 0)]
     assert boot.failed == sum(absent) > 5
     assert boot.replicates.isna().all(axis=1).sum() == boot.failed

@@ -20,7 +20,7 @@ def fingerprint_of(design: Design, sizes: bool = False) -> Tensor:
     """
     if design.pages is not None:
         return torch.zeros(0, dtype=torch.float64)
-    step = 1 if design.n <= ALL_ROWS else design.n // SOME_ROWS
+    step = looked_at(design.n)
     kept = [design.y.T if design.y.dim() > 1 else design.y]
     kept += [column for column in (*design.offsets, design.weight) if column is not None]
     for columns in design.columns:
@@ -29,5 +29,10 @@ def fingerprint_of(design: Design, sizes: bool = False) -> Tensor:
         else:
             kept.extend(column for product in columns.dense.products for column in product)
         kept.extend(column for part in columns.coded for column in (part.codes, *part.values))
-    looked_at = {id(column): column[..., ::step] for column in kept}.values()
-    return torch.cat([(r.abs() if sizes else r).sum(-1, dtype=torch.float64).reshape(-1) for r in looked_at])
+    some = {id(column): column[..., ::step] for column in kept}.values()
+    return torch.cat([(r.abs() if sizes else r).sum(-1, dtype=torch.float64).reshape(-1) for r in some])
+
+
+def looked_at(n: int) -> int:
+    """Every how many-th of n rows a fingerprint is of."""
+    return 1 if n <= ALL_ROWS else n // SOME_ROWS

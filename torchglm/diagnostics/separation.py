@@ -147,7 +147,10 @@ def recession(estimate: Estimate) -> Tensor | None:
         return Sums(block.columns[0].gram(free, block.scratch[0]))
 
     gram = assemble(estimate.layout.columns[0], objective.design.sum(row_sums))
-    rows = [(x.to(gram.device), side.to(gram.device)) for x, side in objective.design.everywhere(rows)]
+    # Aliased columns lead nowhere that the others do not; in a group of many, they are most.
+    kept = torch.nonzero(~estimate.aliased[estimate.layout.positions]).flatten().to(gram.device)
+    gram = gram[kept][:, kept]
+    rows = [(x.to(gram.device)[:, kept], side.to(gram.device)) for x, side in objective.design.everywhere(rows)]
     if not rows:
         return None
     scale = gram.diagonal() + torch.cat([x for x, _ in rows]).square().sum(0)
@@ -160,8 +163,10 @@ def recession(estimate: Estimate) -> Tensor | None:
     along = program(torch.unique(ended, dim=0).cpu().numpy(), (null / scale[:, None]).cpu().numpy())
     if along is None:
         return None
-    direction = estimate.layout.to_user(null @ torch.from_numpy(along).to(null.device)).cpu()
-    unit = direction / (scale[estimate.layout.order].cpu())
+    moved = gram.new_zeros(estimate.layout.width, 2)
+    moved[kept] = torch.stack([null @ torch.from_numpy(along).to(null.device), 1.0 / scale], 1)
+    direction, lengths = estimate.layout.to_user(moved[:, 0]).cpu(), moved[estimate.layout.order, 1].cpu()
+    unit = direction * lengths
     return torch.where((unit.abs() > VISIBLE * unit.abs().max()) & ~estimate.aliased, direction, 0.0)
 
 

@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch.linalg import LinAlgError  # pyright: ignore[reportAttributeAccessIssue]
 
 from torchglm.errors import DataError, DomainError, LevelError, OptionError, ResponseError
 from torchglm.inference.many import ManyNumbers
 from torchglm.many.fits import CONVERGED, ManyArrays, ManyCriteria
 from torchglm.progress import Count
+
+FAILURES = (DataError, DomainError, LevelError, ResponseError, OptionError, LinAlgError)
 
 
 @dataclass
@@ -42,7 +45,7 @@ class Collected:
             for place in places:
                 try:
                     self._write(place, fit_one(place))
-                except (DataError, DomainError, LevelError, ResponseError, OptionError) as error:
+                except FAILURES as error:
                     self.arrays.status[place] = f"Failed: {error}"
                 watch(1)
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from torchglm.errors import OptionError, StatusWarning, UnknownNameError, did_you_mean
+from torchglm.errors import DataError, OptionError, StatusWarning, UnknownNameError, did_you_mean
 from torchglm.families.family import Family
 from torchglm.fit import Fit
 from torchglm.inference.wald import Reference, check_level, statistics
@@ -64,6 +64,7 @@ class Fits(Mapping[Any, Fit]):
     refit: Callable[[int], Any]
     criteria_of: Callable[[], ManyCriteria]
     title: str = ""
+    rows_without_key: int = 0  # of by=: in no group, as of pandas' groupby
 
     # one model
 
@@ -241,8 +242,17 @@ class Fits(Mapping[Any, Fit]):
 
     def __repr__(self) -> str:
         wrong = int((self.arrays.status != CONVERGED).sum())
-        note = f", {wrong:,} to look at: see .status" if wrong else ""
+        note = f", {self.rows_without_key:,} row(s) without a key left out" if self.rows_without_key else ""
+        note += f", {wrong:,} to look at: see .status" if wrong else ""
         return f"<Fits {self.formula}: {self.title or self.family.name}, {len(self):,} models{note}>"
+
+
+def written_over(argument: str) -> DataError:
+    """The error of data that are no longer those of the fit."""
+    return DataError(
+        "The data have been written over since the fit, so that what was not computed yet no longer can be. "
+        f"Call glance() first, or fit a copy: glm(formula, data.copy(), {argument}=...)."
+    )
 
 
 def warn_of(index: pd.Index, status: np.ndarray, stacklevel: int) -> None:

@@ -32,7 +32,7 @@ from torchglm.inference.dispersion import resolve_dispersion
 from torchglm.inference.many import ManyNumbers, Wanted, group_numbers
 from torchglm.inference.many_totals import group_totals, null_group_totals, observations
 from torchglm.many.alone import Collected
-from torchglm.many.fits import Fits, ManyCriteria, warn_of
+from torchglm.many.fits import Fits, ManyCriteria, warn_of, written_over
 from torchglm.objective.grouped import ENTRIES, Groups
 from torchglm.objective.objective import Objective
 
@@ -72,6 +72,7 @@ def fit_groups(
         collected.arrays,
         grouping.one,
         lambda: collected.complete(grouping.criteria(collected.arrays.theta)),
+        rows_without_key=grouping.rows_without_key,
     )
 
 
@@ -232,16 +233,19 @@ class Grouping:
             zero_weight=whole.n - design.n,
         )
 
+    @property
+    def rows_without_key(self) -> int:
+        """Rows that were asked for and are in no group."""
+        here = self.codes if self._asked is None else self.codes[self._asked]
+        return int((here < 0).sum())
+
     @cached_property
     def _asked(self) -> np.ndarray | None:
         return subset_rows(self.prepared.request.subset, self.prepared.source, self.prepared.caller)
 
     def _refuse_changed_data(self) -> None:
         if not torch.equal(self.prepared.design.fingerprint(), self.fingerprint):
-            raise DataError(
-                "The data have been written over since the fit, so that what was not computed yet no longer can be. "
-                "Call glance() first, or fit a copy: glm(formula, data.copy(), by=...)."
-            )
+            raise written_over("by")
 
 
 def _rows(design: Design, rows: Tensor) -> Design:

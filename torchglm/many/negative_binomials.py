@@ -76,10 +76,8 @@ def fit_negative_binomials(
     sized = SizedResponses(table, information)
     collected = sized.fitted()
     warn_of(table.names, collected.arrays.status, stacklevel=4)
-    fits = table.fits(collected, formula, lambda: collected.complete(sized.criteria(collected)))
-    return replace(
-        fits, family=NegativeBinomial(likelihood.link, theta=1.0), refit=sized.one, title="negative_binomial"
-    )
+    fits = table.fits(collected, formula, sized.one, lambda: collected.complete(sized.criteria(collected)))
+    return replace(fits, family=NegativeBinomial(likelihood.link, theta=1.0), title="negative_binomial")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,12 +15,13 @@ from torch import Tensor
 from torchglm.api import check_response, check_stop, device_of, fit_prepared, placed
 from torchglm.call import Call
 from torchglm.design.design import Design
-from torchglm.design.numbers import as_tensor, missing_rows
+from torchglm.design.missing import missing_values
+from torchglm.design.numbers import missing_rows
 from torchglm.design.prepare import prepare
 from torchglm.design.prepared import Prepared
 from torchglm.design.request import Request
 from torchglm.design.response import Response
-from torchglm.design.sources import Source, open_source
+from torchglm.design.sources import Source
 from torchglm.design.terms import Factor, Parsed, parse
 from torchglm.design.weights import Frequency
 from torchglm.errors import DataError, FormulaError, OptionError
@@ -33,14 +34,14 @@ from torchglm.inference.dispersion import resolve_dispersion
 from torchglm.inference.many import ManyNumbers, Wanted, model_numbers
 from torchglm.inference.many_totals import null_response_totals, response_totals
 from torchglm.many.alone import Collected
-from torchglm.many.fits import Fits, ManyCriteria, warn_of
+from torchglm.many.columns import Columns, read_columns
+from torchglm.many.fits import Fits, ManyCriteria, warn_of, written_over
 from torchglm.objective.batch import Batch
 from torchglm.objective.objective import Objective
 
 ENTRIES = 1 << 21  # of responses x rows held at once: 16 MB
 CURVATURES = 1 << 23  # entries of their curvatures
 WORTH = 40_000  # numbers of the model matrix that a CPU passes over for a response alone while a batch does for it
-TAKES = "responses= takes names of columns, a table or an array (rows, responses)"
 
 
 def fit_responses(
@@ -59,7 +60,7 @@ def fit_responses(
     table = Responded.of(formula, source, request, responses, caller, family, call)
     collected = table.fitted()
     warn_of(table.names, collected.arrays.status, stacklevel=5)
-    return table.fits(collected, formula, lambda: collected.complete(table.criteria(collected.arrays.theta)))
+    return table.fits(collected, formula, table.one, lambda: collected.complete(table.criteria(collected.arrays.theta)))
 
 
 @dataclass(frozen=True)
@@ -74,77 +75,6 @@ class _WithResponse(Source):
         Raises: as `Source.column`.
         """
         return pd.Series(1.0, index=self.index) if name == self.response else super().column(name)
-
-
-@dataclass(frozen=True)
-class Columns:
-    """m responses: names, and the values (rows of the data, k) of any k of them."""
-
-    names: pd.Index
-    source: Source
-    table: np.ndarray | None  # (rows of the data, m); None: columns of the data
-
-    def values(self, some: list[int]) -> Tensor:
-        """(rows of the data, k) float64, NaN where missing.
-
-        Raises: DataError for what is no column of numbers.
-        """
-        if self.table is not None:
-            return as_tensor("responses=", self.table[:, some]).to(torch.float64)
-        names = [self.names[k] for k in some]
-        return torch.stack([as_tensor(name, self.source.column(name)).to(torch.float64) for name in names], dim=1)
-
-
-def read_columns(responses: Any, source: Source) -> Columns:
-    """The responses that an argument names or holds.
-
-    Raises: DataError for another number of rows, and for a DataFrame of other labels; OptionError for anything else;
-    UnknownNameError for a column that is not there.
-    """
-    given = responses.tolist() if isinstance(responses, pd.Index) else responses
-    if isinstance(given, list | tuple) and not given:
-        raise OptionError(f"{TAKES}; got an empty {type(given).__name__}.")
-    if isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
-        for name in given:
-            source.column(name)
-        names, table = pd.Index(given), None
-    elif isinstance(given, pd.DataFrame):
-        names, table = given.columns, aligned_rows(given, source).to_numpy()
-    elif isinstance(given, str) or not isinstance(given, Tensor | np.ndarray | list | tuple):
-        names, table = _of_table(given)
-    else:
-        table = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
-        if table.ndim != 2:
-            raise OptionError(f"{TAKES}; got {type(given).__name__} of {table.ndim} dimension(s).")
-        names = pd.Index([f"y{k + 1}" for k in range(table.shape[1])])
-    if table is not None and len(table) != source.rows:
-        raise DataError(f"responses= has {len(table)} rows; the data have {source.rows}.")
-    if not len(names) or not names.is_unique:
-        raise OptionError(f"responses= needs distinct names; got {len(names)}, {len(set(names))} of them distinct.")
-    return Columns(names.rename("response"), source, table)
-
-
-def _of_table(given: Any) -> tuple[pd.Index, np.ndarray]:
-    """Names and values of a polars, pyarrow or other table."""
-    if isinstance(given, str):
-        raise OptionError(f"{TAKES}; got the text {given!r}. For one column: responses=[{given!r}].")
-    try:
-        table = open_source(given)
-    except DataError as error:
-        raise OptionError(f"{TAKES}; got {type(given).__name__}.") from error
-    return pd.Index(table.names), np.column_stack([table.column(name).to_numpy() for name in table.names])
-
-
-def aligned_rows(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
-    """The frame with its rows in the order of the data.
-
-    Raises: DataError for other labels.
-    """
-    if frame.index.equals(source.index) or len(frame) != source.rows:
-        return frame
-    if not frame.index.is_unique or set(frame.index) != set(source.index):
-        raise DataError("responses= is a DataFrame whose index is not that of the data. Align it, or give .to_numpy().")
-    return frame.reindex(source.index)
 
 
 @dataclass(frozen=True)
@@ -178,6 +108,9 @@ class Responded:
                 f"responses= stands for the left-hand side: write {formula.partition('~')[2].strip()!r} "
                 "after '~' alone."
             )
+        both = given & {factor.text for term in parsed.terms for factor in term.factors}
+        if both:
+            raise FormulaError(f"The response {min(both)!r} stands on the right-hand side of {formula!r} too.")
         asked = kind_of_fit(call.covariance, None, request.cluster)
         check_stop(call.stop)
         device = device_of(call.device)
@@ -185,7 +118,24 @@ class Responded:
         if prepared.design.ranks.world > 1:
             raise OptionError("responses= are read whole by each process: use one process.")
         prepared = placed(prepared, device, call.dtype)
-        return Responded(replace(prepared, parsed=replace(parsed, text=formula), source=source), columns, family, call)
+        prepared = replace(prepared, parsed=replace(parsed, text=formula), source=source)
+        table = Responded(prepared, columns, family, call)
+        if request.missing == "raise":
+            table.refuse_missing()
+        return table
+
+    def refuse_missing(self) -> None:
+        """Nothing, where every response is complete.
+
+        Raises: DataError.
+        """
+        rows, index = self.prepared.rows, self.prepared.index
+        for some in self.chunks():
+            missing = torch.isnan(self.columns.values(some)).numpy()
+            missing = missing if rows is None else missing[rows]
+            if missing.any():
+                found = {str(self.names[k]): of_one for k, of_one in zip(some, missing.T, strict=True) if of_one.any()}
+                raise missing_values(found, index if rows is None else index[rows])
 
     @property
     def names(self) -> pd.Index:
@@ -258,8 +208,25 @@ class Responded:
         collected.mark_few_rows()
         return collected
 
-    def fits(self, collected: Collected, formula: str, criteria: Any) -> Fits:
-        """The handle."""
+    def fits(
+        self, collected: Collected, formula: str, one: Callable[[int], Fit], criteria: Callable[[], ManyCriteria]
+    ) -> Fits:
+        """The handle, whose fits and criteria are refused where the data were written over since."""
+        design = self.prepared.design
+        fingerprint = design.fingerprint()
+
+        def refuse_changed_data() -> None:
+            if not torch.equal(design.fingerprint(), fingerprint):
+                raise written_over("responses")
+
+        def checked_one(place: int) -> Fit:
+            refuse_changed_data()
+            return one(place)
+
+        def checked_criteria() -> ManyCriteria:
+            refuse_changed_data()
+            return criteria()
+
         schema = self.prepared.schema
         phi = resolve_dispersion(self.call.dispersion, self.family)
         return Fits(
@@ -270,8 +237,8 @@ class Responded:
             phi.estimated,
             schema.has_intercept,
             collected.arrays,
-            self.one,
-            criteria,
+            checked_one,
+            checked_criteria,
         )
 
     def criteria(self, theta: np.ndarray) -> ManyCriteria:

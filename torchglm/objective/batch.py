@@ -28,6 +28,7 @@ ENTRIES = 1 << 19  # of problems x rows in a block: its dozen temporaries stay n
 MOST_PAIRS = 1 << 20  # of rows x pairs of columns in a block
 LEVERAGE_ONE = 1.5e-8  # 1 - h below it is rounding in half of its digits
 MOST_PAIRED = 100  # columns: beyond, their pairs written out cost more than a product a problem
+FEW = 16  # problems, half as many as columns at most: for them too
 
 
 @dataclass(frozen=True)
@@ -273,25 +274,23 @@ class Batch:
 
     def _pair_sums(self, w: Tensor, x: Tensor) -> Tensor:
         """(B, p (p + 1) / 2) sum_i w_bi x_ij x_ik."""
+        if writes_pairs(len(w), x.shape[1]):
+            return torch.mm(w, pair_products(x).T)
         first, second = self._pairs
-        if x.shape[1] <= MOST_PAIRED:
-            return torch.mm(w, x[:, first] * x[:, second])
         return torch.stack([torch.mm(x.T * one, x)[first, second] for one in w])
 
     def _forms(self, x: Tensor, matrices: Tensor) -> Tensor:
         """(B, rows) x_i' M x_i of symmetric matrices (B, p, p)."""
         first, second = self._pairs
-        if x.shape[1] <= MOST_PAIRED:
-            return (matrices[:, first, second] * torch.where(first == second, 1.0, 2.0)) @ (
-                x[:, first] * x[:, second]
-            ).T
+        if writes_pairs(len(matrices), x.shape[1]):
+            return (matrices[:, first, second] * torch.where(first == second, 1.0, 2.0)) @ pair_products(x)
         return torch.stack([((x @ one) * x).sum(1) for one in matrices])
 
     def _quadratic(self, design: object, row_sums: object, count: int) -> BatchQuadratic:
         objective = self.objective
         first, second = self._pairs
         p = objective.layout.width
-        beside = len(first) if p <= MOST_PAIRED else p  # what is written out beside each row
+        beside = len(first) if writes_pairs(count, p) else p  # what is written out beside each row
         rows = max(min(ENTRIES // count, MOST_PAIRS // max(beside, 1)), 64)
         objective.meter.passes += 1
         sums = objective.design.sum(row_sums, rows)  # type: ignore[arg-type]
@@ -301,6 +300,24 @@ class Batch:
         curvature[:, second, first] = pairs
         value, pearson = (sums.parts.get(name, pairs.new_zeros(len(pairs))) for name in ("value", "pearson"))
         return BatchQuadratic(value, sums["gradient"], curvature, pearson)
+
+
+def writes_pairs(problems: int, columns: int) -> bool:
+    """Whether the products of pairs of columns are written out, once for all problems."""
+    return columns <= MOST_PAIRED and 2 * problems > min(columns, 2 * FEW)
+
+
+def pair_products(x: Tensor) -> Tensor:
+    """(p (p + 1) / 2, rows) the products of the columns of x (rows, p) with themselves and those after them."""
+    if x.device.type != "cpu":  # where one launch costs more than rows looked up
+        first, second = torch.triu_indices(x.shape[1], x.shape[1], device=x.device)
+        return (x[:, first] * x[:, second]).T
+    x = x.T.contiguous()
+    out, at = x.new_empty(len(x) * (len(x) + 1) // 2, x.shape[1]), 0
+    for j, column in enumerate(x):
+        torch.mul(column, x[j:], out=out[at : at + len(x) - j])
+        at += len(x) - j
+    return out
 
 
 def pearson_rows(gradient: Tensor, curvature: Tensor) -> Tensor:

@@ -22,16 +22,18 @@ MOST_KEPT = 0.6  # of the problems: fewer left, and the batch is copied without 
 
 @dataclass(frozen=True)
 class BatchSolution:
-    """Where B problems ended. Shapes: theta (B, p), inner order; converged (B,); aliased (B, p).
+    """Where B problems ended. Shapes: theta, step (B, p), inner order; converged (B,); aliased (B, p).
 
-    `point` holds value and gradient at `theta`, and the curvature from before the last step. What is converged has a
-    finite value, if values were computed, and the same columns aliased at every step.
+    `step` is the last one, which `theta` has taken: zero where not converged. `point` holds value and gradient at
+    `theta`, and the curvature from before that step. What is converged has a finite value, if values were computed, and
+    the same columns aliased at every step.
     """
 
     theta: Tensor
     point: BatchQuadratic
     converged: Tensor
     aliased: Tensor
+    step: Tensor
 
 
 @dataclass
@@ -103,7 +105,8 @@ def solve(
     now.value += 0.5 * (now.gradient * last).sum(1)
     now.gradient += torch.linalg.vecdot(now.curvature, last[:, None, :])
     quadratic = BatchQuadratic(now.value, now.gradient, now.curvature, now.pearson)
-    return BatchSolution(now.theta, quadratic, now.converged & ~now.changed & torch.isfinite(now.value), now.aliased)
+    converged = now.converged & ~now.changed & torch.isfinite(now.value)
+    return BatchSolution(now.theta, quadratic, converged, now.aliased, last)
 
 
 def _advance(

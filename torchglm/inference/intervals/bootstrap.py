@@ -36,7 +36,7 @@ Watch = Callable[[int], None]  # told how many replicates were done
 
 @dataclass(frozen=True)
 class Drawn:
-    """Replicates: coefficients (replicates, p) in the formula's order, NaN where aliased or not converged."""
+    """Replicates: coefficients (replicates, p) in the formula's order, NaN where aliased or failed."""
 
     thetas: Tensor
     failed: int

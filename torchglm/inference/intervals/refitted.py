@@ -12,14 +12,16 @@ from torch import Tensor
 from torchglm.design.block import Block
 from torchglm.design.design import Design
 from torchglm.errors import DomainError
+from torchglm.inference.resampling.refits import FAR, looks_infinite, never_rises
 from torchglm.inference.vector import VectorEstimate, VectorStart
+from torchglm.objective.objective import Objective
 from torchglm.solvers.irls import IRLS
-from torchglm.solvers.solver import Stop, run
+from torchglm.solvers.solver import Solution, Stop, run
 
 
 @dataclass(frozen=True)
 class Refit:
-    """One replicate: theta (p,), inner order; what of it is aliased; whether it has converged."""
+    """One replicate: theta (p,), inner order; what of it is aliased; whether it has converged to a finite maximum."""
 
     theta: Tensor
     aliased: Tensor
@@ -63,7 +65,19 @@ def _refit(estimate: VectorEstimate, design: Design, stop: Stop) -> Refit:
         solution = run(IRLS(), objective, start, stop)
     except DomainError:
         return lost
-    return Refit(solution.theta, solution.point.curvature.aliased, solution.status.converged)
+    finite = solution.status.converged and not _at_infinity(estimate, objective, solution)
+    return Refit(solution.theta, solution.point.curvature.aliased, finite)
+
+
+def _at_infinity(estimate: VectorEstimate, objective: Objective, solution: Solution) -> bool:
+    """Whether a search has ended on a way to infinity: a pass where it looks like it."""
+    step = solution.point.step
+    length = (-solution.point.gradient.dot(step)).clamp(min=0.0).sqrt()
+    if not bool(looks_infinite(estimate, estimate.layout.to_user(step)[None], length[None])):
+        return False
+    theta = solution.theta
+    here, far = objective.values(torch.stack([theta, theta + (FAR / length) * step], 1))
+    return bool(never_rises(here, far))
 
 
 def _lacks_a_class(estimate: VectorEstimate, design: Design) -> bool:

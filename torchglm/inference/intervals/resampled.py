@@ -13,17 +13,22 @@ from torchglm.inference.covariance.groups import grouped, read_values
 from torchglm.inference.estimate import Estimate, with_data
 from torchglm.inference.intervals.bootstrap import Watch, acceleration, bootstrap, check
 from torchglm.inference.record import Record
+from torchglm.inference.resampling.refits import refuse_infinite, warn_of_failed
 from torchglm.inference.wald import check_level
 
+LEFT_OUT = (
+    "they are left out, so that standard errors and intervals are too narrow. Merge levels or leave columns out; glm() "
+    'has finite estimates, and profile intervals, with penalty="firth".'
+)
 INTERVALS = ("percentile", "basic", "normal", "bca")
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Replicates of a fit's coefficients: a row each, NaN where one did not converge or a column had nothing left.
+    """Replicates of a fit's coefficients: a row each, NaN where one has failed or a column had nothing left.
 
-    `kind` says what was drawn, `failed` how many replicates did not converge; `params` are the fit's own coefficients,
-    `acceleration` those of the bca interval.
+    `kind` says what was drawn, `failed` how many replicates have no finite maximum, as separated data, or did not reach
+    it; `params` are the fit's own coefficients, `acceleration` those of the bca interval.
     """
 
     replicates: pd.DataFrame
@@ -97,8 +102,7 @@ class Bootstrap:
 
     def __repr__(self) -> str:
         return (
-            f"<Bootstrap of {len(self.replicates)} replicates by {self.kind}, seed {self.seed}: "
-            f"{self.failed} did not converge>"
+            f"<Bootstrap of {len(self.replicates)} replicates by {self.kind}, seed {self.seed}: {self.failed} failed>"
         )
 
 
@@ -112,13 +116,16 @@ def resampled(
     """The bootstrap of a fit; `watch` is told how many replicates were done.
 
     Raises: OptionError, UnknownNameError; DataError for a cluster that is missing in rows of the fit.
+    Warns: StatusWarning.
     """
+    refuse_infinite(record, "bootstrap()")
     estimate = with_data(estimate, "bootstrap()")
     if estimate.penalised is not None:
         raise OptionError("bootstrap() refits by maximum likelihood, and this fit is under a penalty.")
     check(kind, replicates, cluster)
     clusters = None if cluster is None else grouped(estimate, "cluster", *read_values(estimate, "cluster", cluster))
     drawn = bootstrap(estimate, record.numbers.phi, replicates, kind, seed, clusters, watch)
+    warn_of_failed(drawn.failed, replicates, "replicates", LEFT_OUT)
     frame = pd.DataFrame(drawn.thetas.numpy(), columns=list(record.names))
     params, skewness = record.numbers.theta.numpy(), acceleration(estimate, clusters).numpy()
     index = pd.Index(record.names)

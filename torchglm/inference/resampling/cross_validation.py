@@ -20,9 +20,11 @@ from torchglm.inference.covariance.groups import grouped, read_values
 from torchglm.inference.dispersion import Fixed, Pearson, resolve_dispersion
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.many import dispersion_of, pearson_of
-from torchglm.inference.resampling.refits import at_a_time, refit, refittable
+from torchglm.inference.resampling.refits import at_a_time, refit, refittable, warn_of_failed
 from torchglm.numerics.seeds import check_seed
 from torchglm.objective.batch import Batch
+
+NO_MAXIMUM = "no finite maximum without this fold, or not reached"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class CrossValidation:
 def cross_validate(estimate: Estimate | None, folds: Any, groups: Any, seed: int, given: Any) -> CrossValidation:
     """The cross-validation of a fit: `folds` at random, of rows or of whole `groups`, or an array with a fold a row.
 
-    Raises: OptionError, UnknownNameError, DataError.
+    Raises: OptionError, UnknownNameError, DataError. Warns: StatusWarning.
     """
     estimate = refittable(estimate, "cross_validate()")
     if isinstance(estimate.prepared.weights, Frequency):
@@ -83,11 +85,16 @@ def cross_validate(estimate: Estimate | None, folds: Any, groups: Any, seed: int
             phis.append(dispersion_of(kind, partial(pearson_of, batch, found), kept.sum(1) - rank))
         else:
             phis.append(torch.full_like(found.point.value, math.nan))
+        done = found.converged
+        if estimate.diverging is not None:  # rows at their end hide columns too
+            done = done & ~new
         thetas.append(torch.where((new | ~found.converged)[:, None], math.nan, found.theta))
         notes += [
-            "a column is only known from this fold" if lost else "" if done else "not converged"
-            for lost, done in zip(new.tolist(), found.converged.tolist(), strict=True)
+            NO_MAXIMUM if not done else "a column is only known from this fold" if lost else ""
+            for lost, done in zip(new.tolist(), done.tolist(), strict=True)
         ]
+    so = "their folds have no deviance (one response that a separated fit is sure of in vain makes it infinite)."
+    warn_of_failed(notes.count(NO_MAXIMUM), count, "fits without one of the folds", so)
     rows = _scores(estimate, torch.cat(thetas), torch.cat(phis), codes)
     w, here = rows[:, 3].numpy(), codes.cpu().numpy()
     counted, weight = (np.bincount(here, v, count) for v in (np.ones(n), w))

@@ -15,15 +15,16 @@ from torchglm.inference.covariance.groups import grouped, read_values
 from torchglm.inference.estimate import Estimate
 from torchglm.inference.intervals.bootstrap import Watch
 from torchglm.inference.record import Record
-from torchglm.inference.resampling.refits import at_a_time, refit, refittable
+from torchglm.inference.resampling.refits import at_a_time, refit, refittable, refuse_infinite, warn_of_failed
 from torchglm.objective.batch import Batch
 
 
 @dataclass(frozen=True)
 class Jackknife:
-    """The coefficients without each unit, a row each; NaN where one did not converge or a column had nothing left.
+    """The coefficients without each unit, a row each; NaN where one has failed or a column had nothing left.
 
-    `counts` says how many equal units a row stands for, as a frequency weight does; `failed` how many did not converge.
+    `counts` says how many equal units a row stands for, as a frequency weight does; `failed` how many fits have no
+    finite maximum, as separated data, or did not reach it: then bias and standard errors are NaN.
     """
 
     replicates: pd.DataFrame
@@ -58,14 +59,16 @@ class Jackknife:
         return pd.Series(mean, index=self.params.index)
 
     def __repr__(self) -> str:
-        return f"<Jackknife of {len(self.replicates)} {self.unit}: {self.failed} did not converge>"
+        return f"<Jackknife of {len(self.replicates)} {self.unit}: {self.failed} failed>"
 
 
 def jackknife(record: Record, estimate: Estimate | None, cluster: Any, watch: Watch | None = None) -> Jackknife:
     """The jackknife of a fit, by rows, or by clusters where one is given.
 
     Raises: OptionError, UnknownNameError; DataError for a cluster that is missing in rows of the fit.
+    Warns: StatusWarning.
     """
+    refuse_infinite(record, "jackknife()")
     estimate = refittable(estimate, "jackknife()")
     design, weights = estimate.objective.design, estimate.prepared.weights
     device = design.device
@@ -92,6 +95,7 @@ def jackknife(record: Record, estimate: Estimate | None, cluster: Any, watch: Wa
         thetas.append(found.theta.masked_fill(lost, torch.nan))
         if watch is not None:
             watch(len(some))
+    warn_of_failed(failed, count, f"fits without one of the {unit}", "a jackknife that needs them all is NaN.")
     user = estimate.layout.to_user(torch.cat(thetas).T).T.cpu().masked_fill(estimate.aliased, torch.nan)
     names = pd.Index(record.names)
     frame = pd.DataFrame(user.numpy(), index=index, columns=names)

@@ -18,7 +18,7 @@ from torchglm.inference.estimate import Estimate
 from torchglm.inference.intervals.bootstrap import Watch
 from torchglm.inference.many import CERTAIN, dispersion_of, pearson_of
 from torchglm.inference.record import Record
-from torchglm.inference.resampling.refits import at_a_time, refit, refittable
+from torchglm.inference.resampling.refits import at_a_time, refit, refittable, refuse_infinite, warn_of_failed
 from torchglm.inference.wald import statistics
 from torchglm.numerics.seeds import check_seed
 from torchglm.numerics.triangles import factor_many
@@ -29,7 +29,8 @@ from torchglm.objective.batch import Batch
 class PermutationTest:
     """Wald statistics of the coefficients under responses dealt out at random, a row a permutation.
 
-    `failed` says how many did not converge: they count neither way.
+    `failed` says how many have no finite maximum, as separated data, or did not reach it: NaN in `replicates`, counted
+    as as large as the fit's.
     """
 
     replicates: pd.DataFrame
@@ -39,15 +40,14 @@ class PermutationTest:
 
     @property
     def pvalues(self) -> pd.Series:
-        """(1 + how many statistics are as large in size) / (1 + permutations), of each coefficient.
+        """(1 + how many statistics are as large in size, or failed) / (1 + permutations), of each coefficient.
 
         Source: Phipson & Smyth (2010).
         """
         sizes = self.replicates.abs().to_numpy()
-        known = ~np.isnan(sizes)
         # What differs by rounding alone is equal: the same responses in another order.
-        as_large = sizes >= np.abs(self.statistic.to_numpy()) * (1.0 - 1e-9)
-        p = (1.0 + (as_large & known).sum(0)) / (1.0 + known.sum(0))
+        smaller = sizes < np.abs(self.statistic.to_numpy()) * (1.0 - 1e-9)
+        p = (1.0 + (~smaller).sum(0)) / (1.0 + len(sizes))
         return pd.Series(np.where(np.isnan(self.statistic), np.nan, p), index=self.statistic.index)
 
     def summary(self) -> pd.DataFrame:
@@ -56,7 +56,7 @@ class PermutationTest:
 
     def __repr__(self) -> str:
         made = f"{len(self.replicates)} permutations, seed {self.seed}"
-        return f"<PermutationTest of {made}: {self.failed} did not converge>"
+        return f"<PermutationTest of {made}: {self.failed} failed>"
 
 
 def permutation_test(
@@ -72,9 +72,10 @@ def permutation_test(
     where there are some.
 
     Raises: OptionError for what is no number of permutations, and for offsets, which tell rows apart without a column;
-    UnknownNameError, DataError.
+    UnknownNameError, DataError. Warns: StatusWarning.
     Source: Manly (1997); permuco::lmperm(method = "manly").
     """
+    refuse_infinite(record, "permutation_test()")
     estimate = refittable(estimate, "permutation_test()")
     _check(estimate, permutations, given)
     rng = np.random.default_rng(check_seed(seed))
@@ -95,6 +96,8 @@ def permutation_test(
         failed += lost
         if watch is not None:
             watch(len(dealt))
+    so = "they count as as large as the fit's statistics, so that p-values err on the large side."
+    warn_of_failed(failed, permutations, "permutations", so)
     names = pd.Index(record.names)
     frame = pd.DataFrame(np.concatenate(rows), columns=names)
     return PermutationTest(frame, pd.Series(observed[0], index=names), seed, failed)
@@ -122,7 +125,7 @@ def _shuffled(rng: np.random.Generator, n: int, codes: np.ndarray | None) -> np.
 
 
 def _statistics(estimate: Estimate, y: Tensor, weights: Tensor | None, kind: Any) -> tuple[np.ndarray, int]:
-    """(B, p) the Wald statistics in the formula's order, NaN where not converged, and how many were not."""
+    """(B, p) the Wald statistics in the formula's order, NaN where failed, and how many have."""
     objective = estimate.objective
     if weights is not None:
         objective = objective.on(replace(objective.design, weight=None))
