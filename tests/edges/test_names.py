@@ -147,3 +147,13 @@ def test_two_columns_of_one_name(data, formula, name):
     wanted = next(n for n in ("Intercept", "x:k", "g[T.b]") if n in formula)
     with pytest.raises(errors.FormulaError, match="Two columns"):
         fit(formula, data.rename(columns={name: wanted}))
+
+
+@pytest.mark.parametrize("role", ["cluster", "by", "weights", "offset", "subset"])
+@pytest.mark.parametrize("name", ["cc", "np"])
+def test_a_transforms_name_is_no_column(data, role, name):
+    with pytest.raises(errors.UnknownNameError, match=f"'{name}' is no column of the data: it names a "):
+        glm("y ~ x", data, "poisson", **{role: name})
+    if role != "by":
+        with pytest.raises(errors.UnknownNameError, match=f"'{name}' is no column of the data: it names a "):
+            glm("y ~ x", lambda: [data], "poisson", **{role: name})
