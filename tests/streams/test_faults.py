@@ -222,14 +222,16 @@ def test_the_disk_has_no_room(tmp_path, monkeypatch):
         fitted(tmp_path)
 
 
-def test_the_disk_fills_up(tmp_path, monkeypatch):
+@pytest.mark.parametrize("call", ["pwrite", "ftruncate"])
+@pytest.mark.parametrize("number, message", [(errno.ENOSPC, "larger disk: cache="), (errno.EFBIG, "ulimit -f")])
+def test_the_disk_fills_up(tmp_path, monkeypatch, call, number, message):
     write(tmp_path, part())
 
     def refuse(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(spool.os, "pwrite", refuse)
-    with pytest.raises(DataError, match="cache="):
+    monkeypatch.setattr(spool.os, call, refuse)
+    with pytest.raises(DataError, match=message):
         fitted(tmp_path)
 
 
@@ -338,6 +340,9 @@ def test_what_is_no_stream(tmp_path):
         stream(lambda: [])
     with pytest.raises(DataError, match="data must be"):
         stream(iter([part()]))
+    once = iter([part()])
+    with pytest.raises(DataError, match=r"gave no row where it had 500 before\. .* a new iterator at every call"):
+        glm("y ~ x", lambda: once, "poisson")
     with pytest.raises(UnknownNameError, match="neither a column of the data"):
         fitted(write(tmp_path, part()), "y ~ xx")
 

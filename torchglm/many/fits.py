@@ -94,7 +94,9 @@ class Fits(Mapping[Any, Fit]):
 
     def _place(self, key: Any) -> int:
         if key not in self:
-            known = did_you_mean(str(key), map(str, self.index))
+            alike = [known for known in self.index if str(known) == str(key)]
+            kinds = (type(each).__name__ for each in (*alike[:1], key))
+            known = "Keys are {}, not {}.".format(*kinds) if alike else did_you_mean(str(key), map(str, self.index))
             raise UnknownNameError(f"There is no model {key!r} among {len(self):,}. {known}")
         return int(self.index.get_loc(key))  # type: ignore[arg-type]
 

@@ -51,7 +51,10 @@ def learn_stream(plan: Plan, kept: np.ndarray | None, own: OwnRows) -> Known:
     names = plan.names((*plan.factors, *plan.beside))
     head = plan.source.stream.head(names, plan.plain, kept)  # the same one on every rank
     if head is None:
-        raise DataError("The data have no rows.")
+        raise DataError(
+            f"{plan.stream.label} gave no row where it had {plan.source.rows} before. A function given as data makes "
+            "a new iterator at every call: lambda: iter(frames), not lambda: it."
+        )
     caller = plan.values(head)
     states: dict[str, Any] = {}
     seen = [learn_state(plan, factor, head, kept, states) for factor in plan.terms]
