@@ -201,7 +201,7 @@ def test_torchrun(csv, frame, tmp_path):
     "content, message",
     [
         (
-            gzip.compress(b"x,y\n1,2\n"),
+            gzip.compress(b"x,y\n1,2\n", mtime=0),
             "Standard input is compressed by gzip, not CSV: give the name of the file, or zcat",
         ),
         (b"PAR1\x15\x04", "Standard input is a Parquet file, not CSV: give its name"),
