@@ -296,10 +296,11 @@ class Fit(Coefficients):
     def augment(self, data: Any) -> pd.DataFrame:
         """`data` with .fitted (response scale) and .resid (deviance residuals), as broom's augment().
 
-        Raises: OptionError for another number of rows, and for a fit that was loaded without its data; DataError for
-        what is no table.
+        Rows of a pandas frame in another order are found by their labels, where these are those of the fit.
+        Raises: OptionError for data that are not those of the fit, and for a fit that was loaded without its data;
+        DataError for what is no table.
         """
-        return broom.augment(data, self.fittedvalues, self.resid_deviance)
+        return broom.augment(data, self.fittedvalues, self.resid_deviance, self._data().prepared)
 
     # other views
 

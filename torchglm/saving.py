@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import secrets
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -112,7 +113,7 @@ def save(record: Record, path: str | os.PathLike[str]) -> None:
     if isinstance(record, VectorRecord):
         content |= _vector(record)
     text = json.dumps(content, default=_refuse)
-    draft = target.with_name(target.name + ".part")
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}")  # of this call alone: ranks save at once
     try:
         with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("fit.json", text)

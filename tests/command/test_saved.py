@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
 from pathlib import Path
 
 import pandas as pd
@@ -50,6 +52,32 @@ def test_predictions_behind_the_data(run, saved, csv, frame):
     again = run("predict", "fit.tglm", "out.parquet", "--append")
     assert again.status == 1
     assert "'predicted' already" in again.err
+
+
+def test_data_stay_as_they_are_written(run, saved, tmp_path):
+    lines = ["zip,x,g,e,price,id,note", '01234,0.50,"a, b",1,1.10,9007199254740993,NA', "00001,,c,1.0,2,,"]
+    (tmp_path / "new.csv").write_text("\n".join(lines) + "\n")
+    done = run("predict", "fit.tglm", "new.csv", "--append")
+    predicted = [str(torchglm.load(saved).predict(pd.read_csv("new.csv"))[0]), ""]
+    assert (done.status, done.err) == (0, "")
+    wanted = [",".join(both) for both in zip(lines, ["predicted", *predicted], strict=True)]
+    assert done.out.splitlines() == wanted
+    gz = tmp_path / "new.csv.gz"
+    pd.read_csv("new.csv", dtype=str, keep_default_na=False).to_csv(gz, index=False)
+    assert run("predict", "fit.tglm", "new.csv.gz", "--append").out == done.out
+    os.mkfifo("pipe.csv")
+    writer = threading.Thread(target=lambda: Path("pipe.csv").write_text("\n".join(lines) + "\n"))
+    writer.start()
+    assert run("predict", "fit.tglm", "pipe.csv", "--append").out == done.out
+    writer.join()
+
+
+def test_predictions_are_not_written_over_the_data(run, saved, csv):
+    before = Path(csv).read_text()
+    done = run("predict", "fit.tglm", csv, "--append", "--out", f"./{csv}")
+    assert (done.status, done.out) == (2, "")
+    assert "--out would write over the data" in done.err
+    assert Path(csv).read_text() == before
 
 
 def test_predictions_for_parquet(run, saved, csv, frame):

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import torchglm
-from torchglm.command import commands
+from torchglm.command import commands, tables
 from torchglm.command.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +34,9 @@ FAILURES = [
     (["fit", "y ~ x", "data.csv", "--cov", "HC9"], "'HC9'"),
     (["fit", "y ~ x", "data.csv", "--out", "no/folder/fit"], "There is no folder"),
     (["fit", "y ~ x", "data.csv", "--tidy", "table.xlsx"], "'table.xlsx': a table is written to"),
+    (["fit", "y ~ x", ""], "data is an empty path"),
+    (["fit", "y ~ x", "twice.csv"], "The data have 2 columns named 'x'. Rename them."),
+    (["fit", "y ~ x", "data.csv.zst"], "'data.csv.zst' needs the package zstandard: pip install zstandard."),
     (["predict", "data.csv", "data.csv"], "'data.csv' is not a saved fit"),
     (["summary", "none.tglm"], "There is no file 'none.tglm'."),
 ]
@@ -46,6 +49,7 @@ USAGE = [
     ["fit", "y ~ x", "data.csv", "--threads", "0"],
     ["fit", "y ~ x", "data.csv", "--model", "ordinal", "--family", "poisson"],
     ["fit", "y ~ x", "data.csv", "--out", "-"],
+    ["fit", "y ~ x", "data.csv", "--tidy", "-", "--glance", "-"],
     ["fit", "y ~ x", "data.csv", "--memory-limit", "50 MB"],
     ["fit", "y ~ x", "data.csv", "--cache", "/tmp"],
     ["refit", "y ~ x", "data.csv"],
@@ -57,11 +61,13 @@ def files(csv, tmp_path):
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "broken.csv").write_text('y,x\n1,2\n3,4,5,6\n"')
     (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "twice.csv").write_text("y,x,x,\n1,2,3,4\n2,4,1,0\n4,4,1,0\n")
 
 
 @pytest.mark.usefixtures("files")
 @pytest.mark.parametrize("arguments, message", FAILURES, ids=lambda value: " ".join(value)[-40:])
-def test_a_failure_is_one_line_and_status_1(run, arguments, message):
+def test_a_failure_is_one_line_and_status_1(run, monkeypatch, arguments, message):
+    monkeypatch.setattr(tables, "find_spec", lambda name: None)
     done = run(*arguments)
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith("torchglm: error: ")
@@ -195,7 +201,7 @@ def test_torchrun(csv, frame, tmp_path):
     "content, message",
     [
         (
-            gzip.compress(b"x,y\n1,2\n"),
+            gzip.compress(b"x,y\n1,2\n", mtime=0),
             "Standard input is compressed by gzip, not CSV: give the name of the file, or zcat",
         ),
         (b"PAR1\x15\x04", "Standard input is a Parquet file, not CSV: give its name"),

@@ -24,6 +24,16 @@ def test_numbers_of_changed_data_are_refused():
         _ = fit.with_covariance("HC0").bse
 
 
+@pytest.mark.parametrize("rows", [50, 250_000])
+def test_data_sorted_in_place_are_refused(rows):
+    rng = np.random.default_rng(0)
+    data = {"x": rng.normal(size=rows), "y": rng.poisson(2.0, rows).astype(float)}
+    fit = glm("y ~ x", data, "poisson")
+    data["x"].sort()
+    with pytest.raises(DataError, match="written over"):
+        _ = fit.llf
+
+
 def test_numbers_already_computed_stay():
     rng = np.random.default_rng(0)
     data = {"x": rng.normal(size=50), "y": rng.poisson(2.0, 50).astype(float)}

@@ -156,3 +156,13 @@ def test_two_coefficients_of_one_name(data):
     named = data.rename(columns={"x": "b_c", "z": "c"})
     with pytest.raises(errors.FormulaError, match="would be named 'a_b_c', after their class or predictor"):
         custom("y ~ b_c | c", named, lambda y, a, a_b: 0.5 * (y - a) ** 2 * a_b.exp() - 0.5 * a_b)
+
+
+@pytest.mark.parametrize("role", ["cluster", "by", "weights", "offset", "subset"])
+@pytest.mark.parametrize("name", ["cc", "np"])
+def test_a_transforms_name_is_no_column(data, role, name):
+    with pytest.raises(errors.UnknownNameError, match=f"'{name}' is no column of the data: it names a "):
+        glm("y ~ x", data, "poisson", **{role: name})
+    if role != "by":
+        with pytest.raises(errors.UnknownNameError, match=f"'{name}' is no column of the data: it names a "):
+            glm("y ~ x", lambda: [data], "poisson", **{role: name})

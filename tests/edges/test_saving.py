@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import pickle
 import zipfile
 
@@ -173,3 +174,17 @@ def test_an_interrupted_save_leaves_the_old_file_and_no_half_one(path, data, mon
         fit.save(path.with_name("other"))
     assert path.read_bytes() == old
     assert [p.name for p in path.parent.iterdir()] == ["fit"]
+
+
+def test_two_may_save_to_one_file_at_once(data, tmp_path, monkeypatch):
+    fit, replace, target = glm("y ~ x", data, "poisson"), os.replace, tmp_path / "fit"
+
+    def interleaved(draft, place):
+        monkeypatch.setattr(os, "replace", replace)
+        fit.save(target)  # as another rank, between what this one has written and its place
+        replace(draft, place)
+
+    monkeypatch.setattr(os, "replace", interleaved)
+    fit.save(target)
+    assert load(target).params.equals(fit.params)
+    assert list(tmp_path.iterdir()) == [target]

@@ -69,6 +69,30 @@ def test_augment_wants_the_rows_of_the_fit(data):
         glm("y ~ x", data).augment(data[1:])
 
 
+def test_augment_finds_shuffled_rows_by_their_labels(data):
+    fit = glm("y ~ x + g", data, "poisson")
+    turned = data.iloc[::-1]
+    out = fit.augment(turned)
+    assert out.index.equals(turned.index)
+    pd.testing.assert_frame_equal(out.sort_index(), fit.augment(data))
+    labelled = data.set_axis([f"row {k}" for k in range(len(data))])
+    out = glm("y ~ x + g", labelled, "poisson").augment(labelled.sample(frac=1.0, random_state=1))
+    np.testing.assert_array_equal(out.loc[labelled.index, ".fitted"], fit.fittedvalues)
+
+
+@pytest.mark.parametrize("change", ["order", "response", "level", "polars"])
+def test_augment_refuses_rows_that_were_not_fitted(data, change):
+    fit = glm("y ~ x + g", data, "poisson")
+    other = {
+        "order": lambda: data.iloc[::-1].reset_index(drop=True),
+        "response": lambda: data.assign(y=data["y"] + (data.index == 3)),
+        "level": lambda: data.assign(g=data["g"].where(data.index != 3, "none")),
+        "polars": lambda: pl.DataFrame({name: data[name].to_numpy()[::-1] for name in data}),
+    }[change]()
+    with pytest.raises(errors.OptionError, match="has other values in these, or its rows are in another order"):
+        fit.augment(other)
+
+
 def test_a_place_that_cannot_be_written(data, tmp_path):
     fit = glm("y ~ x", data)
     with pytest.raises(errors.SavedFileError, match=r"no folder '.*none'"):

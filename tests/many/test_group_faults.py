@@ -235,6 +235,14 @@ def test_what_has_no_meaning_for_many_models(shops):
         glm("yes ~ x", shops, "binomial", by="shpo")
 
 
+def test_a_key_of_another_kind_is_told():
+    data = {"x": np.tile(np.arange(8.0), 3), "y": np.tile([0, 1, 0, 2, 3, 1, 2, 4], 3), "k": np.repeat([1, 2, 3], 8)}
+    fits = glm("y ~ x", data, "poisson", by="k")
+    with pytest.raises(UnknownNameError, match=r"no model '3' among 3\. Keys are int, not str\."):
+        fits["3"]
+    assert fits[3].nobs == 8
+
+
 def test_data_written_over_are_refused():
     rng = np.random.default_rng(3)
     data = {"g": np.repeat([1, 2], 20), "x": rng.normal(size=40), "y": rng.normal(size=40)}

@@ -13,6 +13,7 @@ import torch
 import torchglm as tg
 from torchglm.design import among_ranks
 from torchglm.design.among_ranks import own_seed
+from torchglm.design.fingerprint import placed_sums
 from torchglm.errors import DataError, OptionError, RankError
 from torchglm.numerics import ranks as ranks_module
 from torchglm.numerics.ranks import Ranks
@@ -145,6 +146,45 @@ def test_sums_that_cancel_are_compared_by_what_was_summed(design, monkeypatch, f
     else:
         with pytest.raises(RankError, match="other values in the columns of 'y ~ scale"):
             among_ranks.held_by_all(scaled, call)
+
+
+@dataclass(frozen=True)
+class Beside(Ranks):
+    """The first of two ranks, of which the other sends `theirs`."""
+
+    theirs: np.ndarray | None = None
+
+    def agree(self, facts, doing="", advice=""):
+        pass
+
+    def gather(self, value, doing):
+        return [value, self.theirs]
+
+
+OTHER_ROWS = {
+    "shuffled": lambda data: data.sample(frac=1.0, random_state=3),
+    "blocks in another order": lambda data: data.iloc[np.r_[16_384:32_768, :16_384, 32_768 : len(data)]],
+    "one response": lambda data: data.assign(y=data["y"] + (np.arange(len(data)) == 150_001)),
+    "one code": lambda data: data.assign(g=np.where(np.arange(len(data)) == 6, data["g"].shift(-1), data["g"])),
+    "two flags": lambda data: data.assign(b=np.where(np.arange(len(data)) < 2, ~data["b"], data["b"])),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_ROWS)
+def test_frames_that_differ_in_few_rows_or_in_their_order_are_refused(monkeypatch, name):
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"x": rng.normal(size=160_000), "b": np.arange(160_000) % 2 == 0})
+    data["g"], data["y"] = np.where(np.arange(160_000) % 3 == 0, "one", "two"), rng.poisson(2.0, 160_000)
+    mine, theirs = (
+        tg.glm("y ~ x + b + g", rows, "poisson").estimate.objective.design for rows in (data, OTHER_ROWS[name](data))
+    )
+    for design, same in ((mine, True), (theirs, False)):
+        monkeypatch.setattr(Ranks, "current", lambda d=design: Beside(0, 2, placed_sums(d).numpy()))
+        if same:
+            assert among_ranks.held_by_all(mine, {"formula": "y ~ x + b + g"}).ranks.world == 2
+        else:
+            with pytest.raises(RankError, match="rows in another order"):
+                among_ranks.held_by_all(mine, {"formula": "y ~ x + b + g"})
 
 
 def test_random_numbers_of_own_rows_differ_from_rank_to_rank(design):

@@ -68,6 +68,25 @@ def test_a_file_with_another_schema(tmp_path, other, message):
         fitted(write(tmp_path, part(), other))
 
 
+@pytest.mark.parametrize("inside", ["_temporary/0", ".ipynb_checkpoints", "_delta_log", "."])
+def test_names_that_begin_with_an_underscore_or_a_point_are_no_data(tmp_path, inside):
+    (tmp_path / inside).mkdir(parents=True, exist_ok=True)
+    write(tmp_path, part())
+    part(seed=1).to_parquet(tmp_path / inside / ("_0.parquet" if inside == "." else "0.parquet"))
+    assert fitted(tmp_path).nobs == 500
+
+
+def test_values_of_a_column_in_names_are_refused(tmp_path):
+    dataset = pytest.importorskip("pyarrow.dataset").dataset
+    frame = part().assign(k=np.arange(500) % 2)
+    frame.to_parquet(tmp_path, partition_cols=["k"])
+    with pytest.raises(DataError, match=r"Names like 'k=0' in .* partitioning='hive'"):
+        fitted(tmp_path)
+    fit = fitted(dataset(tmp_path, partitioning="hive"), "y ~ x + k")
+    assert np.allclose(fit.params, glm("y ~ x + k", frame, "poisson").params, rtol=1e-12)
+    assert fitted(str(tmp_path / "**" / "*.parquet"), "y ~ x").nobs == 500
+
+
 def test_numbers_may_differ_in_width(tmp_path):
     whole, floats = part(x=np.arange(500) % 7), part(seed=1)
     both = pd.concat([whole, floats])
@@ -120,6 +139,18 @@ def test_categories_in_one_piece_and_text_in_the_next(tmp_path, kind):
     assert np.allclose(one.params, other.params, rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["files", "dataset", "frames"])
+@pytest.mark.parametrize("formula, options", [("y ~ x + g", {}), ("y ~ x + C(g)", {}), ("y ~ x", {"cluster": "g"})])
+def test_text_that_is_missing_in_a_whole_file(tmp_path, kind, formula, options):
+    frames = [part(), part(seed=1).assign(g=pd.array([None] * 500, dtype="string"))]
+    whole, files = pd.concat(frames), write(tmp_path, *frames)
+    dataset = pytest.importorskip("pyarrow.dataset").dataset
+    data = {"files": files, "dataset": dataset(files), "frames": lambda: frames}[kind]
+    one, other = glm(formula, whole, "poisson", **options), fitted(data, formula, **options)
+    assert np.allclose(one.params, other.params, rtol=1e-12)
+    assert (one.nobs, one.rows_dropped) == (other.nobs, other.rows_dropped)
+
+
 def test_integers_that_may_be_missing_name_levels_as_in_memory(tmp_path):
     whole = part(k=pd.array([1, 2, 3, None] * 125, "Int64"))
     data = write(tmp_path, whole)
@@ -151,6 +182,17 @@ def test_a_transform_learns_from_the_rows_used(tmp_path):
     assert (one.nobs, one.rows_dropped) == (other.nobs, other.rows_dropped)
 
 
+@pytest.mark.parametrize("lost", [150, 3], ids=["the first piece", "a part of it"])
+def test_a_spline_needs_no_row_that_is_not_used(lost):
+    whole = pd.concat([part(rows=150), part(seed=1)], ignore_index=True)
+    whole["x"], whole["z"] = np.linspace(5.0, 0.0, len(whole)), np.random.default_rng(2).normal(size=len(whole))
+    whole.loc[: lost - 1, "z"] = np.nan
+    one = glm("y ~ bs(x, df=4) + z", whole, "poisson")
+    other = glm("y ~ bs(x, df=4) + z", lambda: [whole.iloc[:150], whole.iloc[150:]], "poisson")
+    assert np.allclose(one.params, other.params, rtol=1e-12)
+    assert one.rows_dropped == other.rows_dropped > 0
+
+
 def test_missing_values_only_in_the_last_block(tmp_path):
     last = part(seed=1)
     last.loc[499, "x"] = np.nan
@@ -180,14 +222,16 @@ def test_the_disk_has_no_room(tmp_path, monkeypatch):
         fitted(tmp_path)
 
 
-def test_the_disk_fills_up(tmp_path, monkeypatch):
+@pytest.mark.parametrize("call", ["pwrite", "ftruncate"])
+@pytest.mark.parametrize("number, message", [(errno.ENOSPC, "larger disk: cache="), (errno.EFBIG, "ulimit -f")])
+def test_the_disk_fills_up(tmp_path, monkeypatch, call, number, message):
     write(tmp_path, part())
 
     def refuse(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(spool.os, "pwrite", refuse)
-    with pytest.raises(DataError, match="cache="):
+    monkeypatch.setattr(spool.os, call, refuse)
+    with pytest.raises(DataError, match=message):
         fitted(tmp_path)
 
 
@@ -290,10 +334,15 @@ def test_what_is_no_stream(tmp_path):
         stream(str(tmp_path / "*.parquet"))
     with pytest.raises(DataError, match="holds no Parquet file"):
         stream(tmp_path)
+    with pytest.raises(DataError, match="data is an empty path"):
+        stream("")
     with pytest.raises(DataError, match="makes no frame"):
         stream(lambda: [])
     with pytest.raises(DataError, match="data must be"):
         stream(iter([part()]))
+    once = iter([part()])
+    with pytest.raises(DataError, match=r"gave no row where it had 500 before\. .* a new iterator at every call"):
+        glm("y ~ x", lambda: once, "poisson")
     with pytest.raises(UnknownNameError, match="neither a column of the data"):
         fitted(write(tmp_path, part()), "y ~ xx")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from types import FunctionType
@@ -19,6 +20,8 @@ from torchglm.command.tables import (
     as_frame,
     check_folder,
     check_target,
+    content_of,
+    is_text,
     read_table,
     several_processes,
     write_table,
@@ -86,15 +89,30 @@ def predict(asked: argparse.Namespace) -> None:
     Raises: Usage, a TorchGLMError.
     """
     check_target(asked.out)
-    found, data = load(asked.fit), read_table(asked.data)
-    frame = as_frame(data)
+    both = (asked.out, asked.data)
+    if STANDARD not in both and all(map(os.path.exists, both)) and os.path.samefile(*both):
+        raise Usage(f"--out would write over the data: {asked.data}")
+    found, content = load(asked.fit), content_of(asked.data)
+    frame = as_frame(read_table(asked.data, content))
     table = predictions(found, frame, asked)
     if asked.append:
-        twice = [name for name in table.columns if name in frame.columns]
-        if twice:
-            raise OptionError(f"The data have a column {twice[0]!r} already: rename it, or leave --append out.")
-        table = pd.concat([frame, table.set_axis(frame.index)], axis=1)
+        if is_text(asked.data) and is_text(asked.out):
+            frame = read_table(asked.data, content, as_text=True)
+        table = _appended(frame, table)
     write_table(table, asked.out)
+
+
+def _appended(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """The columns of the data and those of predictions.
+
+    Raises: OptionError for two columns of one name.
+    """
+    twice = [name for name in table.columns if name in frame.columns]
+    if twice:
+        raise OptionError(f"The data have a column {twice[0]!r} already: rename it, or leave --append out.")
+    if not frame.columns.is_unique:
+        raise OptionError(f"The data have two columns {frame.columns[frame.columns.duplicated()][0]!r}: rename one.")
+    return pd.concat([frame, table.set_axis(frame.index)], axis=1)
 
 
 def predictions(found: Fit | VectorFit, frame: pd.DataFrame, asked: argparse.Namespace) -> pd.DataFrame:
@@ -132,8 +150,11 @@ def summary(asked: argparse.Namespace) -> None:
 
 
 def _check_targets(asked: argparse.Namespace) -> None:
-    for name in ("tidy", "glance"):
-        check_target(getattr(asked, name, None))
+    tables = [getattr(asked, name, None) for name in ("tidy", "glance")]
+    for name in tables:
+        check_target(name)
+    if tables == [STANDARD, STANDARD]:
+        raise Usage("--tidy and --glance are two tables: only one of them can be on standard output")
     if "out" in asked:
         if asked.out == STANDARD:
             raise Usage("--out takes a file: a fit cannot be saved to standard output")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +20,43 @@ from torchglm.numerics.ranks import SWITCH
 
 CSV, TSV, PARQUET = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zst"), (".tsv", ".tsv.gz"), (".parquet", ".pq")
 STANDARD = "-"
+NUMBERED = re.compile(r"\.\d+$")  # what pandas writes behind a name that is there twice
 NO_TEXT = (
     (b"\x1f\x8b", "compressed by gzip", "give the name of the file, or zcat it"),
     (b"PAR1", "a Parquet file", "give its name"),
 )
 
 
-def read_table(name: str) -> Any:
+def content_of(name: str) -> str | bytes:
+    """What a table is read from, more than once if need be: its name, or all that came on standard input or a pipe.
+
+    Raises: DataError for what is no text; OptionError for several processes that would read it.
+    """
+    if name != STANDARD:
+        return Path(name).read_bytes() if Path(name).is_fifo() else name
+    if several_processes()[1] > 1:
+        raise OptionError("Standard input cannot be read by several processes at once: give them a file.")
+    return _text_of(sys.stdin.buffer.read())  # read first: pandas takes Ctrl-C while it waits for a damaged file
+
+
+def read_table(name: str, content: str | bytes | None = None, as_text: bool = False) -> Any:
     """What glm() takes as data: a frame of a CSV file, the name itself of anything else.
 
+    `content`: as `content_of` gives it; `as_text`: every value as it is written.
     Raises: DataError for a file that is not there, or not CSV.
     """
     separator = _separator(name)
     if separator is None:
         return name
     shown = "standard input" if name == STANDARD else repr(name)
-    if name == STANDARD and several_processes()[1] > 1:
-        raise OptionError("Standard input cannot be read by several processes at once: give them a file.")
+    given = content_of(name) if content is None else content
+    kept: dict[str, Any] = {"dtype": str, "keep_default_na": False} if as_text else {}
+    _refuse_without_package(name)
     try:
-        # read first: pandas takes Ctrl-C while it waits for input for a damaged file
-        given = io.BytesIO(_text_of(sys.stdin.buffer.read())) if name == STANDARD else name
-        frame = pd.read_csv(given, sep=separator, skipinitialspace=True)
+        frame = pd.read_csv(_opened(given), sep=separator, skipinitialspace=True, **kept)
+        if any(NUMBERED.sub("", name) in frame.columns for name in frame.columns if NUMBERED.search(name)):
+            head = pd.read_csv(_opened(given), sep=separator, skipinitialspace=True, header=None, nrows=1, dtype=str)
+            frame = _with_names(frame, head.iloc[0].tolist())
     except FileNotFoundError as error:
         raise DataError(f"There is no file {shown}.") from error
     except IsADirectoryError as error:
@@ -48,6 +66,31 @@ def read_table(name: str) -> Any:
     if frame.columns.empty:
         raise DataError(f"{shown} has no columns.")
     return frame
+
+
+def _opened(content: str | bytes) -> Any:
+    return io.BytesIO(content) if isinstance(content, bytes) else content
+
+
+def _with_names(frame: pd.DataFrame, names: list[Any]) -> pd.DataFrame:
+    """The frame with the names that are written in the file: pandas has numbered those that are there twice."""
+    if len(names) != len(frame.columns):
+        return frame
+    return frame.set_axis([n if isinstance(n, str) else c for n, c in zip(names, frame.columns, strict=True)], axis=1)
+
+
+def _refuse_without_package(name: str) -> None:
+    """Nothing, where what the file is compressed by can be read and written.
+
+    Raises: OptionError.
+    """
+    if name.lower().endswith(".zst") and find_spec("zstandard") is None:
+        raise OptionError(f"{name!r} needs the package zstandard: pip install zstandard.")
+
+
+def is_text(name: str) -> bool:
+    """Whether a table of that name is text, CSV or alike."""
+    return _separator(name) is not None
 
 
 def _text_of(content: bytes) -> bytes:
@@ -86,6 +129,7 @@ def check_target(name: str | None) -> None:
     """
     if name in (None, STANDARD):
         return
+    _refuse_without_package(name)
     if _separator(name) is None and not name.lower().endswith(PARQUET):
         raise OptionError(
             f"{name!r}: a table is written to a {', '.join((*CSV[:2], TSV[0], PARQUET[0]))} file, or to -."

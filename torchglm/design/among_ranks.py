@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from torchglm.design.design import Design
+from torchglm.design.fingerprint import placed_sums
 from torchglm.errors import OptionError, RankError
 from torchglm.numerics.ranks import SWITCH, Ranks
 
@@ -40,14 +41,14 @@ def held_by_all(design: Design, call: Mapping[str, str]) -> Design:
     if ranks.world == 1:
         return design
     ranks.agree({"files": "a frame", **call, "rows": str(design.n), "columns": str(sum(design.widths))})
-    seen = torch.stack([design.fingerprint(), design.fingerprint(sizes=True)]).cpu().numpy()
+    seen = placed_sums(design).cpu().numpy()
     first, *others = ranks.gather(seen, "comparing their data")
     for rank, other in enumerate(others, 1):
         if not bool((np.abs(other[0] - first[0]) <= SAME * first[1]).all()):
             raise RankError(
-                f"Ranks 0 and {rank} hold other values in the columns of {call['formula']!r}. All ranks are given the "
-                "same frame, made from the same file or seed, and share its rows: give each the whole of it. For a fit "
-                f'of its own in each process set {SWITCH}="off".'
+                f"Ranks 0 and {rank} hold other values in the columns of {call['formula']!r}, or rows in another "
+                "order. All ranks are given the same frame, made from the same file or seed, and share its rows: give "
+                f'each the whole of it, sorted alike. For a fit of its own in each process set {SWITCH}="off".'
             )
     return replace(design, ranks=ranks)
 

@@ -300,9 +300,9 @@ class Design:
                 if self.pages is not None:
                     self.pages.release()
 
-    def fingerprint(self, sizes: bool = False) -> Tensor:
-        """Sums that change when the columns do, or their sizes: see `fingerprint_of`."""
-        return fingerprint_of(self, sizes)
+    def fingerprint(self) -> Tensor:
+        """Sums that change when the columns do: see `fingerprint_of`."""
+        return fingerprint_of(self)
 
     def _pick(self, rows: Callable[[Tensor], Tensor], together: bool = False) -> Design:
         """The design of some rows of every column; `together` lays the dense columns side by side in a copy."""

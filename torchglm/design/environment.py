@@ -11,6 +11,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ AS_GIVEN = {"C", "hashed", "Q", "str"}  # what looks at labels, not at quantitie
 OURS: dict[str, Any] = {**TRANSFORMS, "C": mark_categorical, "cbind": cbind}
 ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
 LOGIC = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.Invert)
+NO_VALUES = (FunctionType, BuiltinFunctionType, ModuleType, type, np.ufunc)  # what a name may stand for beside them
 QUOTED = re.compile(r"`([^`]*)`")
 
 
@@ -244,7 +246,7 @@ def evaluate(factor: Factor, data: DataColumns, caller: Mapping[str, Any], state
     environment = LayeredMapping(ours, named, _restricted(caller, data), OURS)
     try:
         with np.errstate(all="ignore"):  # infinite values are refused below by row, missing ones are counted
-            return stateful_eval(_counting(factor.text), environment, {}, state, None)
+            value = stateful_eval(_counting(factor.text), environment, {}, state, None)
     except TorchGLMError:
         raise
     except NameError as error:
@@ -257,6 +259,12 @@ def evaluate(factor: Factor, data: DataColumns, caller: Mapping[str, Any], state
         raise FormulaError(
             f"{factor.text!r} cannot be evaluated: {type(error).__name__}: {error}{_text_among(factor, data)}"
         ) from error
+    if isinstance(value, NO_VALUES):
+        raise UnknownNameError(
+            f"{factor.text!r} is no column of the data: it names a {type(value).__name__}. "
+            f"{did_you_mean(factor.text, data.source.names)}"
+        )
+    return value
 
 
 def _text_among(factor: Factor, data: DataColumns) -> str:

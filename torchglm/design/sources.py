@@ -188,6 +188,8 @@ def _from_mapping(data: Mapping[Any, Any]) -> Source:
 
 
 def _dimensions(values: Any) -> int:
+    if _library(values) == "pyarrow":  # numpy would copy the column to count them
+        return 1
     return values.dim() if isinstance(values, torch.Tensor) else np.ndim(values)
 
 

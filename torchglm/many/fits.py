@@ -105,6 +105,9 @@ class Fits(Mapping[Any, Fit]):
         names = self.index.names
         if len(names) > 1 and not (isinstance(key, tuple) and len(key) == len(names)):
             return f"Its keys are tuples ({', '.join(map(str, names))}), as {_plain(self.index[0])!r}."
+        alike = [one for one in self.index if str(one) == str(key)]
+        if alike:
+            return f"Keys are {type(alike[0]).__name__}, not {type(key).__name__}."
         return did_you_mean(str(key), map(str, self.index))
 
     # copies

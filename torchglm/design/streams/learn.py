@@ -49,15 +49,20 @@ def learn_stream(plan: Plan, kept: np.ndarray | None, own: OwnRows) -> Known:
     """
     assert isinstance(plan.source, StreamedSource)
     names = plan.names((*plan.factors, *plan.beside))
-    head = plan.source.stream.head(names, plan.plain)  # the same one on every rank
+    head = plan.source.stream.head(names, plan.plain, kept)  # the same one on every rank
     if head is None:
-        raise DataError("The data have no rows.")
+        raise DataError(
+            f"{plan.stream.label} gave no row where it had {plan.source.rows} before. A function given as data makes "
+            "a new iterator at every call: lambda: iter(frames), not lambda: it."
+        )
     caller = plan.values(head)
     states: dict[str, Any] = {}
     seen = [learn_state(plan, factor, head, kept, states) for factor in plan.terms]
     counted = [count for count in seen if count is not None]
+    used = np.ones(head.rows, dtype=bool) if kept is None else plan.cut(kept, head)
+    data = DataColumns(head, None if kept is None else used)  # a spline takes no row beyond its bounds
     first = {
-        factor: own.evaluate(factor, DataColumns(head), caller, states if factor in plan.terms else {})
+        factor: own.evaluate(factor, data, caller, states if factor in plan.terms else {})
         for factor in (*plan.factors, *plan.beside)
     }
     categorical = [factor for factor in (plan.response, *plan.terms) if is_categorical(first[factor])]
@@ -69,7 +74,7 @@ def learn_stream(plan: Plan, kept: np.ndarray | None, own: OwnRows) -> Known:
     learned: dict[str, Learned] = {}
     for factor in plan.terms:
         value = levels.get(factor, first[factor])
-        count = len(getattr(value, "values", value)) if factor in levels else head.rows
+        count = len(getattr(value, "values", value)) if factor in levels else int(used.sum())
         learned[factor.text] = learn_value(factor, value, contrasts, count).learned
     schemas = tuple(
         checked_schema(

@@ -69,12 +69,11 @@ def files_of(data: Any) -> list[Path]:
     """
     if isinstance(data, list | tuple):
         return [path for one in data for path in files_of(one)]
+    if not str(data):
+        raise DataError("data is an empty path: name a file or a directory.")
     path = Path(data)
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-        if not found:
-            raise DataError(f"The directory {str(path)!r} holds no Parquet file.")
-        return found
+        return _files_below(path)
     if glob.has_magic(str(data)) and not path.exists():
         found = sorted(map(Path, glob.glob(str(data), recursive=True)))
         if not found:
@@ -85,6 +84,25 @@ def files_of(data: Any) -> list[Path]:
     if not path.exists():
         raise DataError(f"There is no file {str(path)!r}.")
     return [path]
+
+
+def _files_below(directory: Path) -> list[Path]:
+    """The Parquet files of a directory and those inside it; names that begin with _ or . are no data, as for pyarrow.
+
+    Raises: DataError where there is none, or where names are the values of a column.
+    """
+    below = {p: p.relative_to(directory).parts for p in directory.rglob("*") if p.suffix.lower() in SUFFIXES}
+    found = sorted(p for p, parts in below.items() if not any(part.startswith(("_", ".")) for part in parts))
+    if not found:
+        raise DataError(f"The directory {str(directory)!r} holds no Parquet file.")
+    columns = [part for p in found for part in below[p][:-1] if "=" in part]
+    if columns:
+        raise DataError(
+            f"Names like {columns[0]!r} in {str(directory)!r} are values of a column, which the files do not hold: "
+            f"give pyarrow.dataset.dataset({str(directory)!r}, partitioning='hive'), or without that column "
+            f"{str(directory / '**' / '*.parquet')!r}."
+        )
+    return found
 
 
 def _opener(data: Any) -> Callable[[Room], Any] | None:

@@ -10,6 +10,8 @@ import errno
 import mmap
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,17 +85,31 @@ class Spool:
 
         Raises: DataError where the disk is full.
         """
-        try:
+        with self._growing():
             for name, section in self.sections.items():
                 table = columns[name].reshape(section.width, rows).to(section.dtype).contiguous().numpy()
                 for k, column in enumerate(table):
                     place = section.offset + k * section.gap + self.rows * section.dtype.itemsize
                     self._put(memoryview(column).cast("B"), place)
+        self.rows += rows
+
+    @contextmanager
+    def _growing(self) -> Iterator[None]:
+        """A block in which the file grows.
+
+        Raises: DataError where the disk is full, or no file may be so large.
+        """
+        try:
+            yield
         except OSError as error:
+            if error.errno == errno.EFBIG:
+                raise DataError(
+                    f"The cache of the data needs {self.size / 1e9:.3g} GB, and no file may be so large in "
+                    f"{str(self.directory)!r}. Raise the limit (ulimit -f), or name another directory: cache=."
+                ) from error
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise self._full(0) from error
-        self.rows += rows
 
     def _put(self, data: memoryview, offset: int) -> None:
         while data:
@@ -110,7 +126,8 @@ class Spool:
         """The columns, (width, rows) each, and their pages. The file lives as long as they do."""
         if not self.rows:
             return {name: torch.empty(s.width, 0, dtype=s.dtype) for name, s in self.sections.items()}, Pages(None)
-        os.ftruncate(self.file.fileno(), self.size)
+        with self._growing():
+            os.ftruncate(self.file.fileno(), self.size)
         # Shared: of a private map the system would have to promise as much memory and swap. Torch warns of memory that
         # cannot be written to; nothing here writes.
         mapped = mmap.mmap(self.file.fileno(), self.size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ | mmap.PROT_WRITE)

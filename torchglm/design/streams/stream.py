@@ -91,10 +91,13 @@ class Stream(ABC):
         if self.seals is not None:
             self.seals.fix()
 
-    def head(self, names: Sequence[str], plain: Collection[str] = ()) -> Source | None:
-        """The first piece that has rows; None where there is none."""
+    def head(self, names: Sequence[str], plain: Collection[str] = (), kept: np.ndarray | None = None) -> Source | None:
+        """The first piece that has rows, of those where `kept` is True; None where there is none."""
         with closing(self.batches(names, self.room.piece_rows(len(names)), plain)) as tables:
-            return next((self._piece(start, table) for start, table in tables if len(table)), None)
+            for start, table in tables:
+                if len(table) if kept is None else kept[start : start + len(table)].any():
+                    return self._piece(start, table)
+        return None
 
     def _piece(self, start: int, table: Any) -> Source:
         index = pd.RangeIndex(start, start + len(table))
