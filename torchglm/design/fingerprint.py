@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 ALL_ROWS, SOME_ROWS = 100_000, 4_096
 STRETCHES = 8  # with sums of their own, so that rows in another order have other sums
 BLOCK = 16_384  # rows that are added up while they are near
-MOST = 1 << 24  # values looked at by all ranks: a hundredth of a second; of more columns blocks spread evenly
+MOST = 1 << 22  # values looked at by all ranks, in milliseconds; of more, blocks spread evenly
 SEED = 20_230_717  # of the factors of rows, which are the same on all ranks
 
 
@@ -36,7 +36,7 @@ def looked_at(n: int) -> int:
 def placed_sums(design: Design) -> Tensor:
     """(2, columns) sums over the columns times a factor of each row's place, and bounds of their sizes.
 
-    Rows in another order have other sums, and so does one other value of 16 million; of more, every other, third, ...
+    Rows in another order have other sums, and so does one other value of 4 million; of more, every other, third, ...
     block of rows is looked at.
     """
     generator = torch.Generator().manual_seed(SEED)
