@@ -51,7 +51,8 @@ def uncrossed(estimate: VectorEstimate) -> Tensor | None:
     """
     from scipy.optimize import linprog
 
-    if not rows_that_cross(estimate):
+    # No row knows such cuts: where all are known there is nothing to look for.
+    if not bool((estimate.undetermined & ~estimate.aliased).any()) or not rows_that_cross(estimate):
         return None
     unseen = unseen_directions(estimate, unit_lengths(estimate))
     if not (m := unseen.shape[1]):

@@ -142,9 +142,9 @@ def _mended(
     estimate: VectorEstimate, step: Tensor | None, names: tuple[str, ...]
 ) -> tuple[VectorEstimate, dict[str, str]]:
     """The estimate after a step that no row feels, and the coefficients that go to infinity, those of the step too."""
-    if step is None:
-        return estimate, diverging_coefficients(estimate, names)
     infinite = diverging_coefficients(estimate, names)
+    if step is None:
+        return estimate, infinite
     share = estimate.layout.to_user(step).cpu() * unit_lengths(estimate)
     share /= share.abs().max()
     signs = {n: "+" if s > 0.0 else "-" for n, s in zip(names, share.tolist(), strict=True) if abs(s) > FOLLOWED}

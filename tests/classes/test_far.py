@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -89,10 +88,12 @@ def test_a_start_where_nothing_is_known_is_no_maximum(data):
 def test_two_ordered_classes_name_what_the_binomial_names():
     frame = pd.DataFrame({"x": [-0.19, 0.05, 0.27, -0.39, 0.44, -0.06, -0.6, 0.1, -0.3, -0.29, -0.03, -0.36]})
     frame = frame.assign(g=list("abcbbaababba"), k=[0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with pytest.warns(SeparationWarning):
         binomial = glm("k ~ x + g", frame, "binomial")
-        ordered, classes = ordinal("k ~ x + g", frame), multinomial("k ~ x + g", frame)
+    with pytest.warns(SeparationWarning):
+        ordered = ordinal("k ~ x + g", frame)
+    with pytest.warns(SeparationWarning):
+        classes = multinomial("k ~ x + g", frame)
     assert binomial.infinite == {"Intercept": "-", "g[T.b]": "+", "g[T.c]": "+"}
     assert ordered.infinite == {"g[T.b]": "+", "g[T.c]": "+", "0|1": "+"}
     assert classes.infinite == {f"1:{name}": sign for name, sign in binomial.infinite.items()}

@@ -31,6 +31,10 @@ def test_nothing_heavy_is_loaded(loaded):
     assert heavy == []
 
 
+def test_nothing_that_only_unix_has_is_loaded(loaded):
+    assert {"resource", "fcntl", "pwd", "termios"}.isdisjoint(loaded)
+
+
 def test_few_foreign_modules_are_loaded(loaded):
     foreign = [name for name in loaded if name.split(".")[0] != "torchglm"]
     assert len(foreign) <= 60, foreign

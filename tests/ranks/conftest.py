@@ -72,14 +72,24 @@ def two_ranks_of() -> Callable[..., list[str]]:
     return lambda *command: ended(started(list(map(str, command))))
 
 
-@pytest.fixture(scope="session")
-def cases() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("rank_cases", HERE / "cases.py")
+def module_of(script: str) -> ModuleType:
+    """A script of this folder that ranks run, as a module."""
+    spec = importlib.util.spec_from_file_location(f"ranks_{script}", HERE / f"{script}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def cases() -> ModuleType:
+    return module_of("cases")
+
+
+@pytest.fixture(scope="session")
+def shared() -> ModuleType:
+    return module_of("shared_fits")
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import tempfile
 from pathlib import Path
 
@@ -14,8 +13,14 @@ UNIX_TMP, UNIX_LARGE = Path("/tmp"), Path("/var/tmp")
 def memory_bytes() -> int:
     """The memory of the machine, or what a container, a control group or ulimit leaves of it to this process."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_group_limits()]
-    limits += [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    limits += _process_limits()
     return min(limit for limit in limits if limit > 0)  # no limit is -1
+
+
+def _process_limits() -> list[int]:
+    import resource  # of Unix only: a stream is, and importing torchglm is not
+
+    return [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
 
 
 def _group_limits() -> list[int]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchglm.errors import DomainError, OptionError
 from torchglm.numerics.products import Precision
 from torchglm.objective.objective import Objective, Quadratic, Slope
+from torchglm.solvers.lbfgs import LBFGS
 from torchglm.solvers.search import descends, shorter
 from torchglm.solvers.secant import Secants
 from torchglm.solvers.solver import (
@@ -35,6 +36,7 @@ ROWS_PER_COEFFICIENT = 100  # a sample's curvature is good to sqrt(p / rows): be
 NEAR = 1e-6  # standard errors: from here an exact curvature is not worth its pass
 LAST_ROUGH = 1e-3  # standard errors: from here the next step may be the last one, and its curvature is exact
 WORTH_A_CURVATURE = 8  # gradient passes: the cost of a curvature and of the few passes it leaves
+PATIENCE = 40  # steps on a likelihood that is not convex: along a ridge scoring crawls, and L-BFGS does not
 CRAWL = 0.3  # a scoring step that leaves more than this share of the distance is slower than Newton
 
 
@@ -82,6 +84,10 @@ class IRLS(Solver, name="irls"):
     def __post_init__(self) -> None:
         if self.curvature not in get_args(Precision):
             raise OptionError(f'curvature= is "float64", "float32" or "tf32"; got {self.curvature!r}.')
+
+    def successor(self, objective: Objective, count: int) -> Solver | None:
+        """L-BFGS, where many steps have not been enough for a likelihood that is not convex."""
+        return LBFGS() if count == PATIENCE and not objective.likelihood.is_convex else None
 
     def _rough(self, objective: Objective, length: float = math.inf) -> Objective:
         """The objective with curvatures as rough as they may be where the next step is of that length."""

@@ -21,7 +21,6 @@ from torchglm.objective.saddle import way_down
 from torchglm.solvers.start import Start
 
 ROUNDING = 2e-14  # of the fit's length in standard errors: no step below it can be told from noise
-PATIENCE = 40  # steps of IRLS on a likelihood that is not convex: along a ridge its scoring crawls, and L-BFGS does not
 MANY_ROWS = 30_000  # from here a sample of the rows gives the start and the first curvature
 CERTAIN_SHIFT = 5e-8  # relative: what a last step may move standard errors by, before it is taken
 SCORING_STEP = 1e-7  # standard errors: the same where information is expected, and a tenth of it may be left
@@ -98,6 +97,10 @@ class Solver(ABC):
     def polishes(self) -> bool:
         """Whether a run goes on to the maximum from where the solver ends."""
         return True
+
+    def successor(self, objective: Objective, count: int) -> Solver | None:
+        """The solver that goes on from here after `count` steps, where this one crawls."""
+        return None
 
     @abstractmethod
     def init(self, objective: Objective, start: Start) -> State:
@@ -182,9 +185,8 @@ def run(solver: Solver, objective: Objective, start: Start, stop: Stop, watch: A
                 theta = state.theta + state.step if done.converged else state.theta  # the last step costs nothing
                 return Solution(theta, state.exact, done, count, objective.meter.passes, state.step_in_se, name, trace)
             solver = _polishing(solver, polish)
-        if count == PATIENCE and solver.name == "irls" and not objective.likelihood.is_convex:
-            solver = SOLVERS.get("lbfgs")()
-            state = solver.init(objective, replace(start, given=state.theta))
+        if (successor := solver.successor(objective, count)) is not None:
+            solver, state = successor, successor.init(objective, replace(start, given=state.theta))
         state = solver.step(objective, state)
     raise AssertionError("unreachable: the last round always certifies")
 

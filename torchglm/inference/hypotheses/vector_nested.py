@@ -38,13 +38,13 @@ def spans(large: VectorEstimate, small: VectorEstimate, extra: int = 0) -> bool:
     So a column of the mean of an ordinal model is one of all its cuts. `extra` predictors of the larger are zero in the
     smaller.
     """
-    zero, other = torch.zeros(large.layout.width), torch.zeros(small.layout.width)
-    apart = _predictors(small, other, extra) - _predictors(large, zero)  # what offsets differ by
+    origin = _predictors(small, torch.zeros(small.layout.width), extra)
+    apart = origin - _predictors(large, torch.zeros(large.layout.width))  # what offsets differ by
     generator = torch.Generator().manual_seed(0)
     lengths = torch.where(small.curvature.lengths > 0, small.curvature.lengths, 1.0)
     drawn = torch.randn(PROBES, len(lengths), dtype=torch.float64, generator=generator)
     mixes = drawn.to(lengths.device) / lengths
-    probes = [_predictors(small, mix, extra) - _predictors(small, other, extra) for mix in mixes]
+    probes = [_predictors(small, mix, extra) - origin for mix in mixes]
     if large.objective.design.total(float(apart.abs().sum())) > 0.0:
         probes.append(apart)
     projected = _Projected(large)
@@ -67,10 +67,9 @@ class _Projected:
 
     def is_near(self, target: Tensor) -> bool:
         """Whether predictors (rows held, q) are those of some theta: nothing is left, after one refinement."""
-        zero = torch.zeros(self.estimate.layout.width, dtype=torch.float64)
-        origin, rest = _predictors(self.estimate, zero), target
+        rest = target
         for _ in range(2):
-            rest = rest - (_predictors(self.estimate, self._nearest(rest)) - origin)
+            rest = rest - (_predictors(self.estimate, self._nearest(rest)) - self._origin)
         return self._size(rest) <= IN_SPAN**2 * self._size(target)
 
     def _nearest(self, target: Tensor) -> Tensor:
@@ -91,6 +90,11 @@ class _Projected:
         """(rows, q) what the rows of a block know, times their targets."""
         own = target[block.start : block.start + block.rows]
         return torch.einsum("ikl,il->ik", self.estimate.known(block), own)
+
+    @cached_property
+    def _origin(self) -> Tensor:
+        """(rows held, q) what offsets alone make."""
+        return _predictors(self.estimate, torch.zeros(self.estimate.layout.width))
 
     @cached_property
     def _curvature(self) -> Factored:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,8 +27,6 @@ CLOSE = Stop(1e-9, 50)
 ROUNDED = 1e-5  # standard errors: a search that stalls this near is at the maximum for the likelihood's twelve digits
 REACHED = 1e-6  # of the quantile
 FAR = 30.0  # units of the linear predictor: a standard error beyond is that of a coefficient without a finite maximum
-
-_UNKNOWN = (torch.empty(0), math.nan, math.nan)
 
 
 def vector_profile_interval(
@@ -50,6 +49,14 @@ def vector_profile_interval(
     return ends[0], ends[1]
 
 
+class _Maximum(NamedTuple):
+    """theta (p,) of the user with one coefficient held, the nll there, and its slope along that coefficient."""
+
+    theta: Tensor
+    nll: float
+    gradient: float
+
+
 @dataclass(frozen=True)
 class _Held:
     """The profile of one coefficient, `place` in the formula's order."""
@@ -65,28 +72,25 @@ class _Held:
         wald = self.quantile * float(self.estimate.unscaled_variances[self.place]) ** 0.5
         first = min(wald, far) if wald > 0.0 else far
         brackets = Brackets.of(torch.tensor([first], dtype=torch.float64), self.quantile)
-        theta, lost = self.user, False  # whether a fit ended before its maximum
+        theta, last, lost = self.user, math.nan, False
         while len(brackets.active) and brackets.rounds < ROUNDS:
             value = center + side * float(brackets.distance[0])
             found = self._at(value, theta + (value - theta[self.place]) * self._ridge)
             root = slope = torch.tensor([math.nan], dtype=torch.float64)
-            if found is _UNKNOWN:
-                lost = True
-            elif found is not None:
-                theta, nll, gradient = found
-                size = math.sqrt(max(2.0 * (nll - self.least), 0.0))
-                root = torch.tensor([math.copysign(size, side * gradient)], dtype=torch.float64)
-                slope = torch.tensor([abs(gradient) / size if size else math.nan], dtype=torch.float64)
+            lost |= found is not None and math.isnan(found.nll)
+            if found is not None and not math.isnan(found.nll):
+                theta = found.theta
+                size = math.sqrt(max(2.0 * (found.nll - self.least), 0.0))
+                last = math.copysign(size, side * found.gradient)
+                root = torch.tensor([last], dtype=torch.float64)
+                slope = torch.tensor([abs(found.gradient) / size if size else math.nan], dtype=torch.float64)
             brackets.narrow(root, slope)
-        if lost and not math.isclose(float(brackets.reached[0]), self.quantile, rel_tol=REACHED):
+        if lost and not math.isclose(last, self.quantile, rel_tol=REACHED):
             return math.nan
         return center + side * float(brackets.found[0])
 
-    def _at(self, value: float, start: Tensor) -> tuple[Tensor, float, float] | None:
-        """theta (p,) of the user with the coefficient held there, the nll, and its slope along the coefficient.
-
-        None outside of the domain; `_UNKNOWN` where the search ends before the maximum.
-        """
+    def _at(self, value: float, start: Tensor) -> _Maximum | None:
+        """The maximum with the coefficient held there; None outside of the domain, NaN where a search ends before."""
         objective, design = self.estimate.objective, self.estimate.objective.design
         offset = self._column * value
         own = design.offsets[self._predictor]
@@ -101,12 +105,12 @@ class _Held:
         except DomainError:
             return None
         if not solution.status.converged and not solution.trace[-1]["step_in_se"] < ROUNDED:
-            return _UNKNOWN
+            return _Maximum(start, math.nan, math.nan)
         theta = value * self._home
         theta[free] += held.layout.to_user(solution.theta)
         theta[self.place] = value
         point = objective.slope(objective.layout.to_inner(theta))
-        return theta, point.value, float(point.gradient.dot(self._along))
+        return _Maximum(theta, point.value, float(point.gradient.dot(self._along)))
 
     @cached_property
     def user(self) -> Tensor:

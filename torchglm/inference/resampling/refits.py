@@ -28,11 +28,13 @@ def at_a_time(estimate: Estimate) -> int:
     return max(1, min(ENTRIES // max(n, 1), CURVATURES // max(p * p, 1)))
 
 
-def refit(estimate: Estimate, batch: Batch, enough: float = 1e-8, certain: float = math.inf) -> BatchSolution:
+def refit(estimate: Estimate, batch: Batch, enough: float | None = None, certain: float = math.inf) -> BatchSolution:
     """The optima of problems over the rows of a fit. What goes on to infinity, as separated data do, is not converged.
 
-    `enough`: standard errors that the last step may leave; `certain` bounds its length: what curvatures are off by.
+    `enough`: standard errors that the last step may leave, None for the fit's, 1e-8 at most; `certain` bounds its
+    length: what curvatures are off by.
     """
+    enough = min(estimate.stop.step_in_se, 1e-8) if enough is None else enough
     found = _solved(estimate, batch, enough, certain)
     return replace(found, converged=found.converged & ~_at_infinity(estimate, batch, found))
 
