@@ -22,6 +22,7 @@ from torchglm.design.design import Design
 from torchglm.design.numbers import row_label
 from torchglm.design.prepare import Prepared, Request, prepare
 from torchglm.design.sources import Source
+from torchglm.design.streams.stream import StreamedSource
 from torchglm.design.terms import Parsed, parse
 from torchglm.design.transfer import room_on
 from torchglm.diagnostics.separation import infinite_coefficients
@@ -45,7 +46,7 @@ from torchglm.inference.estimate import Estimate
 from torchglm.inference.facts import facts_of
 from torchglm.inference.penalty_choice import penalised_objective, remedy, resolve_penalty
 from torchglm.inference.record import Record
-from torchglm.numerics.ranks import local_gpu
+from torchglm.numerics.ranks import Ranks, local_gpu
 from torchglm.numerics.sums import Sums
 from torchglm.objective.objective import Objective
 from torchglm.objective.penalty import Penalty
@@ -187,9 +188,9 @@ def fit_parsed(
     request = replace(request, cluster=asked.cluster_key)
     where, precision = device_of(call.device), dtype_of(call.dtype)
     check_stop(stop)
-    prepared = prepare(parsed, source, request, caller)
+    prepared = prepare_on(where, precision, parsed, source, request, caller)
     check_response(prepared, family)
-    fit = fit_prepared(placed(prepared, where, precision), family, call, start)
+    fit = fit_prepared(prepared, family, call, start)
     assert fit.estimate is not None
     warn(fit.estimate.solution, fit.infinite, stop, remedy(parsed, family))
     return fit
@@ -280,6 +281,27 @@ def check_stop(stop: Stop) -> None:
         raise OptionError(f"tolerance= is a step in standard errors between 0 and 1; got {stop.step_in_se!r}.")
     if isinstance(stop.max_steps, bool) or not isinstance(stop.max_steps, int) or stop.max_steps < 1:
         raise OptionError(f"max_steps= is a positive whole number; got {stop.max_steps!r}.")
+
+
+def prepare_on(
+    device: torch.device,
+    dtype: torch.dtype,
+    parsed: Parsed,
+    source: Source,
+    request: Request,
+    caller: Mapping[str, Any],
+) -> Prepared:
+    """The data of a fit on `device`.
+
+    Another device adds up columns much faster than this one: whether a value is missing is seen there. Where one is,
+    which is rare, the data are read again.
+    Raises: as `prepare`.
+    """
+    trusting = device.type != "cpu" and Ranks.current().world == 1 and not isinstance(source, StreamedSource)
+    prepared = placed(prepare(parsed, source, request, caller, trusting), device, dtype)
+    if trusting and not prepared.whole.is_finite:
+        prepared = placed(prepare(parsed, source, request, caller), device, dtype)
+    return prepared
 
 
 def placed(prepared: Prepared, device: torch.device, dtype: str | torch.dtype) -> Prepared:

@@ -127,7 +127,7 @@ def values_of(value: Any) -> Any:
 
 def refuse_mixed(name: str, args: Any, kwargs: dict[str, Any]) -> None:
     """Nothing, where a GPU would take these arguments together."""
-    if name.split(".")[0] in {key.split(".")[0] for key in INDEXED}:
+    if name.split(".")[0] in {key.split(".")[0] for key in INDEXED} and isinstance(args[0], Elsewhere):
         args = [value for k, value in enumerate(args) if k != 1]
     mixed = [
         value

@@ -121,6 +121,39 @@ def test_other_models(second_device, data, model, formula, arguments):
     assert found.llf == pytest.approx(expected.llf, rel=1e-10)
 
 
+SEPARATED = [
+    ("glm", "yes ~ a + bad", {"family": "binomial"}),
+    ("glm", "count ~ a + none + I(2 * a)", {"family": "poisson"}),
+    ("ordinal", "rating ~ a + none", {}),
+    ("multinomial", "rating ~ a + none", {}),
+]
+
+
+NEARLY = [
+    ("glm", "count ~ a + I(a + 1e-4 * b) + I(2 * a)", {"family": "poisson"}),
+    ("ordinal", "rating ~ a + I(a + 1e-4 * b)", {}),
+    ("multinomial", "rating ~ a + I(a + 1e-4 * b)", {}),
+]
+
+
+@pytest.mark.filterwarnings("ignore::torchglm.errors.TorchGLMWarning")
+@pytest.mark.parametrize("model, formula, arguments", NEARLY, ids=lambda value: str(value)[:30])
+def test_large_standard_errors_are_looked_into(second_device, data, model, formula, arguments):
+    """They may mean separation, and a linear program says that here they do not."""
+    fits = [getattr(torchglm, model)(formula, data, device=device, **arguments) for device in ("cuda", "cpu")]
+    assert fits[0].infinite == fits[1].infinite == {}
+    pd.testing.assert_frame_equal(named(fits[0]), named(fits[1]), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::torchglm.errors.TorchGLMWarning")
+@pytest.mark.parametrize("model, formula, arguments", SEPARATED, ids=lambda value: str(value)[:30])
+def test_infinite_coefficients(second_device, data, model, formula, arguments):
+    data = data.assign(bad=1.0 * (data["yes"] == 1) * (data["a"] > 0), none=1.0 * (data.index < 9))
+    data.loc[data["none"] == 1.0, ["count", "rating"]] = 0
+    fits = [getattr(torchglm, model)(formula, data, device=device, **arguments) for device in ("cuda", "cpu")]
+    assert fits[0].infinite == fits[1].infinite != {}
+
+
 WAYS = {
     "firth": lambda data, device: glm("yes ~ a + g", data, "binomial", penalty="firth", device=device).bse,
     "jeffreys": lambda data, device: glm("count ~ a + g", data, "poisson", penalty="jeffreys", device=device).params,
@@ -167,6 +200,8 @@ def test_the_second_device_is_strict(second_device):
     assert torch.arange(3).device.type == "cpu"
     assert (there + float(here[0])).cpu().tolist() == [2.0, 2.0, 2.0]
     assert there[torch.tensor([0, 2])].shape == (2,)
+    with pytest.raises(RuntimeError, match="two devices"):
+        here[torch.tensor([0, 2]).to(second_device)]
 
 
 @pytest.mark.filterwarnings("ignore::torchglm.errors.TorchGLMWarning")

@@ -16,6 +16,7 @@ from torchglm.design.numbers import row_label
 from torchglm.design.parts import Coding
 from torchglm.errors import DataError, FormulaError, LevelError, did_you_mean
 
+LOOKED_AT = 65_536  # rows, for the levels that occur in them
 ARROW_TEXT = ("string[pyarrow]", "large_string[pyarrow]")
 
 
@@ -79,14 +80,29 @@ def learn_levels(name: str, values: Any, declared: Sequence[Any] | None) -> tupl
         ) from error
     except TypeError as error:
         raise DataError(f"{name!r} cannot be categorical: {error}.") from error
-    codes = series.cat.codes.to_numpy()
+    codes = category_codes(series)
     levels = list(series.cat.categories)
-    used = np.bincount(codes[codes >= 0].astype(np.int64), minlength=len(levels)) > 0
+    used = used_codes(codes, len(levels))
     if not used.all():
         place = np.where(used, np.cumsum(used) - 1, -1)
         codes = np.where(codes >= 0, place[codes], -1)
         levels = [level for level, is_used in zip(levels, used, strict=True) if is_used]
     return levels, codes
+
+
+def category_codes(series: pd.Series) -> np.ndarray:
+    """The codes of a categorical series where they lie, -1 where missing. They are not to be written to."""
+    return series.array.codes  # type: ignore[union-attr]
+
+
+def used_codes(codes: np.ndarray, count: int) -> np.ndarray:
+    """(count,) True for the codes that occur: most often the first rows tell that all do."""
+    used = np.zeros(count + 1, dtype=bool)  # the last is that of missing values, -1
+    for start in range(0, len(codes), LOOKED_AT):
+        used[codes[start : start + LOOKED_AT]] = True
+        if used[:-1].all():
+            break
+    return used[:-1]
 
 
 def _refuse_undeclared(name: str, series: pd.Series, declared: Sequence[Any]) -> None:
@@ -130,7 +146,7 @@ def codes_of(name: str, values: Any, levels: Sequence[Any], unseen: str) -> np.n
 def _distinct(series: pd.Series) -> tuple[np.ndarray, Any]:
     """The place of every value among those that there may be, -1 where missing, and these values."""
     if isinstance(series.dtype, pd.CategoricalDtype):
-        return series.cat.codes.to_numpy(), series.cat.categories
+        return category_codes(series), series.cat.categories
     return pd.factorize(series)
 
 

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from torchglm.design.parts import Coded, CodedRows, Dense
+from torchglm.numerics.machine import entries_on
 from torchglm.numerics.products import Precision, long_product, row_sums
 
 CACHED_ROWS = 16_384  # looked at together where a product of dense columns is formed
 CACHED_ENTRIES = 1 << 18  # of the weighted copies in Gram matrices of several weights
-DEVICE_ENTRIES = 1 << 27  # the same on a GPU: a GB
 STACKED = 256  # weighted columns in one matrix product: more gain nothing
 FEWEST_STACKED = 64  # with fewer, more rows at once gain nothing either
 
@@ -264,7 +264,7 @@ class RowColumns:
         width, rows = dense.shape
         height = first + width
         together = max(STACKED // height, 1)
-        entries = CACHED_ENTRIES if dense.device.type == "cpu" else DEVICE_ENTRIES
+        entries = CACHED_ENTRIES if dense.device.type == "cpu" else entries_on(dense.device)
         plain = dense.device.type == "cpu" and self.precision == "float64"
         out = dense.new_zeros(len(w), height, width)
         for grams, weights in zip(out.split(together), w.split(together), strict=True):

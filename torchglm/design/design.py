@@ -13,11 +13,12 @@ from torch import Tensor
 
 from torchglm.design.block import Block
 from torchglm.design.columns import Columns
-from torchglm.design.fingerprint import fingerprint_of
+from torchglm.design.fingerprint import fingerprint_of, kept_columns
 from torchglm.design.pages import Pages
 from torchglm.design.parts import Coded
 from torchglm.design.shuffle import Shuffle
 from torchglm.design.transfer import Brake, Courier, Onto, Ready, pieces, room_on
+from torchglm.numerics.machine import entries_on
 from torchglm.numerics.ranks import Ranks
 from torchglm.numerics.sums import Sums
 from torchglm.numerics.threads import at_once, threads
@@ -26,7 +27,7 @@ BLOCK_ENTRIES = 3_000_000  # of the dense columns: large enough that calls cost 
 STEPS = 6  # of a row likelihood of several predictors: columns of rows that are in use at once, for each of the pairs
 ONE_RANK = Ranks()
 SMALLEST_BLOCK, LARGEST_BLOCK = 8_192, 131_072
-DEVICE_ENTRIES, DEVICE_ROWS = 1 << 26, 1 << 22  # of a block on a GPU: at most 512 MB of dense columns
+VECTORS = 8  # of one number a row, which a GPU holds at once beside the dense columns of a block
 ROWS_OF_A_THREAD = 131_072  # with fewer, threads wait for each other longer than torch for its own
 STRETCH_ROWS, FEWEST_STRETCHES, MOST_STRETCHES = 8_192, 3, 8
 WEIGHTED_ROWS = 16_384  # of the weighted copy in a curvature: fresh memory costs 1 ms a MB to touch
@@ -73,12 +74,13 @@ class Design:
         """Rows of a block: more where cross tables are large, so that adding them up does not cost the pass."""
         width = max((c.dense.width for c in self.columns), default=0)
         pairs = len(self.columns) ** 2  # of predictors: a row's curvature has so many entries, each made in steps
-        rows = 1 << (BLOCK_ENTRIES // (width + (STEPS * pairs if pairs > 1 else 1))).bit_length() - 1
+        beside = STEPS * pairs if pairs > 1 else 1
+        if self.device.type != "cpu":
+            return max(entries_on(self.device) // max(width + beside, VECTORS), LARGEST_BLOCK)
+        rows = 1 << (BLOCK_ENTRIES // (width + beside)).bit_length() - 1
         cells = [max(c.raw_widths[2:], default=0) for c in self.columns]
         second = [sorted(c.raw_widths[2:])[-2] if len(c.coded) > 1 else 1 for c in self.columns]
         table = max(a * b for a, b in zip(cells, second, strict=True)) if cells else 0
-        if self.device.type != "cpu":
-            return min(max(DEVICE_ENTRIES // max(width, 1), LARGEST_BLOCK), DEVICE_ROWS)
         return min(max(rows, table // 2, SMALLEST_BLOCK), LARGEST_BLOCK)
 
     def blocks(self, rows: int | None = None) -> Iterator[Block]:
@@ -300,6 +302,12 @@ class Design:
                 if self.pages is not None:
                     self.pages.release()
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether no number of the rows held is missing or infinite: one sum over the rows tells."""
+        floats = [column for column in kept_columns(self) if column.is_floating_point()]
+        return all(bool(torch.isfinite(column.sum(-1)).all()) for column in floats)
+
     def fingerprint(self) -> Tensor:
         """Sums that change when the columns do: see `fingerprint_of`."""
         return fingerprint_of(self)
@@ -330,7 +338,8 @@ class Design:
         """About `rows` of the rows, as stretches spread evenly over the data, so that sorted data are seen whole.
 
         Numeric columns are looked at where they lie, and a sample of a sample shortens its stretches, or some of them.
-        With factors the stretches are copied together: cross tables are added up once a block, whatever its rows.
+        With factors the stretches are copied together: cross tables are added up once a block, whatever its rows. On a
+        GPU they always are, where a block costs its calls, whatever its rows.
         """
         count = min(max(rows // STRETCH_ROWS, FEWEST_STRETCHES), MOST_STRETCHES)
         if self.spans is not None:
@@ -340,7 +349,7 @@ class Design:
         length = rows // count
         starts = [int(k * (self.n - length) / (count - 1)) for k in range(count)]
         spans = tuple((start, start + length) for start in starts)
-        if not any(columns.coded for columns in self.columns):
+        if self.device.type == "cpu" and not any(columns.coded for columns in self.columns):
             return replace(self, spans=spans)
         index = torch.cat([torch.arange(start, stop) for start, stop in self._held(spans, self.ranks.rank)])
         picked = self._taken(index.to(self.y.device))

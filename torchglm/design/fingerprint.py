@@ -25,7 +25,7 @@ def fingerprint_of(design: Design) -> Tensor:
     if design.pages is not None:
         return torch.zeros(0, dtype=torch.float64)
     step = looked_at(design.n)
-    return torch.cat([sums for column in _columns(design) for sums in _stretches(column[..., ::step])])
+    return torch.cat([sums for column in kept_columns(design) for sums in _stretches(column[..., ::step])])
 
 
 def looked_at(n: int) -> int:
@@ -44,12 +44,12 @@ def placed_sums(design: Design) -> Tensor:
         torch.rand(count, generator=generator, dtype=torch.float64).add_(0.5)
         for count in (BLOCK, -(-len(design.y) // BLOCK))
     )
-    columns = _columns(design)
+    columns = kept_columns(design)
     step = -(-sum(column.numel() for column in columns) // MOST)
     return torch.cat([_placed(column, rows, blocks, max(step, 1)) for column in columns], dim=1)
 
 
-def _columns(design: Design) -> list[Tensor]:
+def kept_columns(design: Design) -> list[Tensor]:
     """The columns (..., rows) as they are kept, each once."""
     kept = [design.y.T if design.y.dim() > 1 else design.y]
     kept += [column for column in (*design.offsets, design.weight) if column is not None]

@@ -18,7 +18,7 @@ from formulaic.materializers.types import FactorValues
 from formulaic.utils.cast import as_columns
 from torch import Tensor
 
-from torchglm.design.categorical import Marked, coded, codes_of, is_categorical, learn_levels
+from torchglm.design.categorical import Marked, category_codes, coded, codes_of, is_categorical, learn_levels
 from torchglm.design.environment import DataColumns, Evaluate, evaluate, kept_values, names_in
 from torchglm.design.numbers import as_tensor, missing_rows, view_of
 from torchglm.design.schema import Categorical, Learned, Numeric, Schema, Values, even_table
@@ -37,11 +37,17 @@ class Evaluated:
     values: Values
 
 
-def raw_missing(factors: Sequence[Factor], source: Source, rows: np.ndarray | None) -> dict[str, np.ndarray]:
-    """The columns of the data that the factors use and that have missing values: name -> (rows,) True where missing."""
+def raw_missing(
+    factors: Sequence[Factor], source: Source, rows: np.ndarray | None, trusted: frozenset[str] = frozenset()
+) -> dict[str, np.ndarray]:
+    """The columns of the data that the factors use and that have missing values: name -> (rows,) True where missing.
+
+    Floats that are `trusted` are not looked at.
+    """
     used = dict.fromkeys(name for factor in factors for name in sorted(names_in(factor)) if name in source)
     data = DataColumns(source, rows)
     series = {name: data[name] for name in used}
+    series = {name: column for name, column in series.items() if name not in trusted or column.dtype not in FLOATS}
     floats = {name: view_of(column.to_numpy()) for name, column in series.items() if column.dtype in FLOATS}
     doubtful = set() if _all_finite(list(floats.values())) else set(floats)
     found = {}
@@ -50,6 +56,8 @@ def raw_missing(factors: Sequence[Factor], source: Source, rows: np.ndarray | No
             missing = missing_rows(name, floats[name], column.index) if name in doubtful else None
         elif isinstance(column.dtype, np.dtype) and column.dtype.kind in "iub":
             missing = None
+        elif isinstance(column.dtype, pd.CategoricalDtype):
+            missing = _absent(view_of(category_codes(column)))
         else:
             missing = column.isna()
         if missing is not None and bool(missing.any()):
@@ -250,9 +258,13 @@ def _numeric(factor: Factor, value: Any, count: int) -> tuple[Numeric, Values]:
 def _is_missing(name: str, learned: Learned, values: Values, index: pd.Index) -> Tensor | None:
     """(rows,) True where the factor is missing; None where nowhere."""
     if isinstance(learned, Categorical):
-        missing = values[0] < 0
-        return missing if bool(missing.any()) else None
+        return _absent(values[0])
     return _either(missing_rows(name, column, index) for column in values)
+
+
+def _absent(codes: Tensor) -> Tensor | None:
+    """(rows,) True where a code is -1; None where none is."""
+    return codes < 0 if len(codes) and int(codes.min()) < 0 else None
 
 
 def _either(masks: Iterable[Tensor | None]) -> Tensor | None:

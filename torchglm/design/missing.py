@@ -17,12 +17,18 @@ from torchglm.design.terms import Factor
 from torchglm.errors import DataError
 
 
-def drop_raw(factors: Sequence[Factor], source: Source, rows: np.ndarray | None, policy: str) -> np.ndarray | None:
-    """(rows of the table,) True where also no column is missing that the factors use.
+def drop_raw(
+    factors: Sequence[Factor],
+    source: Source,
+    rows: np.ndarray | None,
+    policy: str,
+    trusted: frozenset[str] = frozenset(),
+) -> np.ndarray | None:
+    """(rows of the table,) True where also no column is missing that the factors use, those `trusted` aside.
 
     Raises: DataError where the policy is to raise, or no row is left.
     """
-    found = raw_missing(factors, source, rows)
+    found = raw_missing(factors, source, rows, trusted)
     if not found:
         return rows
     if policy == "raise":

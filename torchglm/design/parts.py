@@ -16,6 +16,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from torchglm.numerics.machine import entries_on
 from torchglm.numerics.segments import Segments
 
 Product = tuple[Tensor, ...]  # columns of one length whose elementwise product is meant
@@ -132,8 +133,8 @@ class Coded:
 
 def jointly(first: Coded, second: Coded) -> Coded:
     """Two factors without values as one whose cells are their combinations: every sum over rows does both at once."""
-    codes = first.codes.to(torch.int32) + first.coding.cells * second.codes.to(torch.int32)
-    return Coded(codes.to(torch.int16), first.coding.beside(second.coding))
+    codes = first.codes.to(torch.int16).add(second.codes.to(torch.int16), alpha=first.coding.cells)
+    return Coded(codes, first.coding.beside(second.coding))
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class CodedRows:
         return out if self.values is None else out.mul_(self.values)
 
     def rmatvec(self, v: Tensor) -> Tensor:
-        """out[c] = sum_i [codes[i] == c] values[i] v[i]."""
+        """out[c] = sum_i [codes[i] == c] values[i] v[i]; on a GPU of several v (m, rows) at once, (m, cells)."""
         v = v if self.values is None else v * self.values
         if self.place is None:
             return torch.bincount(self.codes, v, self.cells)
@@ -196,7 +197,10 @@ class CodedRows:
 
     def cross(self, weighted: Tensor) -> Tensor:
         """out[j, c] = sum_i weighted[j, i] [codes[i] == c] values[i]; one sum a numeric column."""
-        return torch.stack([self.rmatvec(row) for row in weighted])
+        if self.place is None:
+            return torch.stack([self.rmatvec(row) for row in weighted])
+        together = max(entries_on(weighted.device) // max(len(self.codes), 1), 1)
+        return torch.cat([self.rmatvec(rows) for rows in weighted.split(together)])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from torchglm.design.among_ranks import held_by_all, together
 from torchglm.design.design import Design
-from torchglm.design.environment import DataColumns, caller_values, evaluate
+from torchglm.design.environment import DataColumns, caller_values, evaluate, names_in
 from torchglm.design.extras import Extra, aligned, read_extras, refuse_bad_weights
 from torchglm.design.keys import several
 from torchglm.design.learn import learn
@@ -33,8 +33,10 @@ from torchglm.errors import DataError, FormulaError, OptionError
 
 
 @together("reading the data")
-def prepare(parsed: Parsed, source: Source, request: Request, caller: Mapping[str, Any]) -> Prepared:
-    """The data of a fit.
+def prepare(
+    parsed: Parsed, source: Source, request: Request, caller: Mapping[str, Any], trusting: bool = False
+) -> Prepared:
+    """The data of a fit. `trusting`: plain columns of the formula are not looked at for missing or infinite values.
 
     Raises: UnknownNameError, FormulaError, DataError, ResponseError, WeightError, LevelError, OptionError.
     """
@@ -52,7 +54,7 @@ def prepare(parsed: Parsed, source: Source, request: Request, caller: Mapping[st
     caller = caller_values(factors, source, caller)
     asked = source.rows if rows is None else int(rows.sum())
     _refuse_empty(source, asked)
-    rows = drop_raw(factors, source, rows, request.missing)
+    rows = drop_raw(factors, source, rows, request.missing, _plain(factors) if trusting else frozenset())
     for role, key in keys:
         rows = drop_without_key(role, key, source, rows, request.missing, whole)
     while True:  # a transform that makes values missing drops its rows, and is learned again without them
@@ -61,6 +63,12 @@ def prepare(parsed: Parsed, source: Source, request: Request, caller: Mapping[st
             break
         rows = drop_evaluated(rows, read.missing, request.missing, parsed.text)
     return _assemble(parsed, source, read, extras, rows, asked, request, whole)
+
+
+def _plain(factors: list[Factor]) -> frozenset[str]:
+    """The columns that are factors as they are, and in the code of none."""
+    looked_up = {factor.text for factor in factors if factor.kind == "lookup"}
+    return frozenset(looked_up.difference(*(names_in(factor) for factor in factors if factor.kind != "lookup")))
 
 
 @dataclass(frozen=True)

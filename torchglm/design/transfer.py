@@ -122,6 +122,16 @@ class Ready:
             column.record_stream(current)
 
 
+def carried(column: Tensor, device: torch.device) -> Tensor:
+    """The column on `device`, through pinned memory."""
+    if device.type == "cpu":
+        return column
+    courier = Courier(Onto(device))
+    there = courier.exact(column)
+    courier.ready().arrived()
+    return there
+
+
 class Brake:
     """Holds the host back until the device has computed the block before the last, so that copies do not pile up."""
 

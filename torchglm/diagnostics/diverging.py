@@ -67,7 +67,7 @@ def _direction(estimate: Estimate, lengths: Tensor, lost: bool) -> Tensor | None
     unseen = unseen_directions(estimate, lengths)
     if not unseen.shape[1]:
         return None
-    basis = (unseen.cpu() * lengths[estimate.layout.positions][:, None]).numpy()
+    basis = (unseen.cpu() * lengths[estimate.layout.positions.cpu()][:, None]).numpy()
     here = objections(estimate, theta, unseen)
     seen = theta - unseen @ torch.linalg.lstsq(unseen, theta[:, None]).solution[:, 0]
     back = objections(estimate, seen, unseen)  # here rows may have come to rest; there none has
@@ -96,7 +96,7 @@ def _undisputed(estimate: Estimate, unseen: Tensor, basis: np.ndarray, heard: np
 def unseen_directions(estimate: Estimate, lengths: Tensor) -> Tensor:
     """(p, m) inner order: the directions of which the information at theta says nothing, or next to nothing."""
     theta = estimate.solution.theta
-    positions = estimate.layout.positions
+    positions = estimate.layout.positions.cpu()
     scale = (1.0 / lengths[positions]).to(theta.device) * (~estimate.aliased[positions]).to(theta.device)
     information = observed_information(estimate.objective, theta)
     values, vectors = torch.linalg.eigh(information * scale[:, None] * scale[None, :])

@@ -148,7 +148,7 @@ def recession(estimate: Estimate) -> Tensor | None:
 
     gram = assemble(estimate.layout.columns[0], objective.design.sum(row_sums))
     # Aliased columns lead nowhere that the others do not; in a group of many, they are most.
-    kept = torch.nonzero(~estimate.aliased[estimate.layout.positions]).flatten().to(gram.device)
+    kept = torch.nonzero(~estimate.aliased[estimate.layout.positions.cpu()]).flatten().to(gram.device)
     gram = gram[kept][:, kept]
     rows = [(x.to(gram.device)[:, kept], side.to(gram.device)) for x, side in objective.design.everywhere(rows)]
     if not rows:

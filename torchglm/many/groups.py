@@ -12,15 +12,17 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from torchglm.api import check_response, check_stop, device_of, fit_prepared, placed
+from torchglm.api import check_response, check_stop, device_of, dtype_of, fit_prepared, prepare_on
 from torchglm.call import Call
+from torchglm.design.categorical import category_codes
 from torchglm.design.design import Design
 from torchglm.design.keys import read_key, several
-from torchglm.design.prepare import prepare, subset_rows
+from torchglm.design.prepare import subset_rows
 from torchglm.design.prepared import Prepared
 from torchglm.design.request import Request
 from torchglm.design.sources import Source
 from torchglm.design.terms import Parsed
+from torchglm.design.transfer import carried
 from torchglm.design.weights import Frequency
 from torchglm.errors import DataError, FormulaError, OptionError
 from torchglm.families.family import Family
@@ -54,10 +56,11 @@ def fit_groups(
     asked = kind_of_fit(call.covariance, None, request.cluster)
     check_stop(call.stop)
     device = device_of(call.device)
-    prepared = prepare(parsed, source, replace(request, cluster=asked.cluster_key), caller)
-    check_response(prepared, family)
+    request = replace(request, cluster=asked.cluster_key)
+    prepared = prepare_on(device, dtype_of(call.dtype), parsed, source, request, caller)
     index, codes = group_keys(request.by, prepared)
-    prepared = placed(prepared.with_normal_weights(codes), device, call.dtype)
+    prepared = prepared.with_normal_weights(codes)
+    check_response(prepared, family)
     grouping = Grouping(prepared, family, call, codes, len(index))
     collected = grouping.fitted()
     warn_of(index, collected.arrays.status, stacklevel=5)
@@ -114,7 +117,7 @@ def _coded(values: pd.Series) -> tuple[np.ndarray, pd.Index]:
     """The codes of the values, -1 where missing, and their levels."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         levels = pd.CategoricalIndex(values.cat.categories, dtype=values.dtype)
-        return values.cat.codes.to_numpy().astype(np.int64), levels
+        return category_codes(values).astype(np.int64), levels
     array = values.to_numpy() if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iufbM" else None
     if array is not None and len(array):
         starts = np.flatnonzero(np.concatenate([[True], array[1:] != array[:-1]]))
@@ -146,7 +149,7 @@ class Grouping:
     @cached_property
     def row_codes(self) -> Tensor:
         """(n,) the group of each row of the design."""
-        return torch.from_numpy(self.prepared.used_of(self.codes)).to(self.prepared.design.device)
+        return carried(torch.from_numpy(self.prepared.used_of(self.codes)), self.prepared.design.device)
 
     @cached_property
     def groups(self) -> Groups:
@@ -237,7 +240,7 @@ class Grouping:
     def rows_without_key(self) -> int:
         """Rows that were asked for and are in no group."""
         here = self.codes if self._asked is None else self.codes[self._asked]
-        return int((here < 0).sum())
+        return int((torch.from_numpy(here) < 0).sum())
 
     @cached_property
     def _asked(self) -> np.ndarray | None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 
+import torch
+
 GROUPS, OWN_GROUP, MOUNTS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"), Path("/proc/mounts")
+MOST_ENTRIES, SHARE = 1 << 27, 64  # of a block on a GPU: at most a GB, and no more than this part of its memory
 UNIX_TMP, UNIX_LARGE = Path("/tmp"), Path("/var/tmp")
 
 
@@ -15,6 +19,14 @@ def memory_bytes() -> int:
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_group_limits()]
     limits += _process_limits()
     return min(limit for limit in limits if limit > 0)  # no limit is -1
+
+
+@lru_cache
+def entries_on(device: torch.device) -> int:
+    """How many float64 numbers a block may have on a GPU, which is slow at small ones."""
+    if device.type != "cuda":
+        return MOST_ENTRIES
+    return min(MOST_ENTRIES, torch.cuda.get_device_properties(device).total_memory // (8 * SHARE))
 
 
 def _process_limits() -> list[int]:

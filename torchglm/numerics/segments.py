@@ -39,10 +39,10 @@ class Segments:
             order = torch.arange(len(level), device=codes.device)
 
     def sums(self, v: Tensor) -> Tensor:
-        """(cells,) the sums of v (rows,)."""
+        """(..., cells) the sums of v (..., rows)."""
         for level in self.levels:
-            padded = torch.cat([v, v.new_zeros(1)])
-            v = padded.index_select(0, level.view(-1)).view(level.shape).sum(1)
+            padded = torch.cat([v, v.new_zeros(*v.shape[:-1], 1)], dim=-1)
+            v = padded.index_select(-1, level.view(-1)).unflatten(-1, level.shape).sum(-1)
         return v
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from torchglm.design.columns import RowColumns
 from torchglm.families.family import Family
+from torchglm.numerics.machine import entries_on
 from torchglm.numerics.triangles import Triangles
 from torchglm.objective.batch import BatchQuadratic, Hats, first_step, pearson_rows
 from torchglm.objective.objective import Objective
@@ -167,7 +168,7 @@ class Grouped:
         gradient = self.y.new_empty(count, p)
         curvature = self.y.new_empty(count, p, p)
         totals = {name: self.y.new_zeros(count) for name in ("value", "pearson")}
-        size = max(CACHED // max(p * m, 1), 1)
+        size = max(CACHED // max(p * m, 1), 1) if self.x.device.type == "cpu" else count
         self.objective.meter.passes += 1
         for first in range(0, count, size):
             some = slice(first, min(first + size, count))
@@ -231,18 +232,18 @@ def stretches(objective: Objective, groups: Groups, which: Tensor) -> Iterator[G
 
     The memory is reused: a stretch is dead when the next one comes.
     """
-    width = max(objective.layout.width, 1)
+    device = groups.sizes.device
+    rows = (ENTRIES if device.type == "cpu" else entries_on(device)) // max(objective.layout.width, 1)
     by_size = which[torch.argsort(groups.sizes[which], stable=True)]
-    ordered = groups.sizes[by_size].tolist()
+    ordered = groups.sizes[by_size].cpu().numpy()
     rooms: dict[str, Tensor] = {}
     first = 0
-    while first < len(by_size):
-        last = first + 1
-        while last < len(by_size):
-            m = ordered[last]
-            if m > WASTE * ordered[first] or (last - first + 1) * m * width > ENTRIES:
-                break
-            last += 1
+    while first < len(ordered):
+        smallest = ordered[first]
+        alike = ordered[first : first + rows // smallest + 1]
+        alike = alike[alike <= WASTE * smallest]
+        padded = alike * np.arange(1, len(alike) + 1)  # rows, if the stretch ended here
+        last = first + max(int(np.searchsorted(padded, rows, side="right")), 1)
         yield _padded(objective, groups, by_size[first:last], rooms)
         first = last
 
@@ -274,7 +275,8 @@ def _padded(objective: Objective, groups: Groups, some: Tensor, rooms: dict[str,
         real = (place < counts[:, None]).to(torch.float64)
         weight = real if weight is None else weight * real
     offset = None if taken.offsets[0] is None else taken.offsets[0].view(shape)
-    room = _room(rooms, "room", min((p + 1) * n, (p + 1) * max(CACHED // max(p, 1), m)), counts)
+    together = min(n, max(CACHED // max(p, 1), m)) if counts.device.type == "cpu" else n
+    room = _room(rooms, "room", (p + 1) * together, counts)
     y = taken.y.to(torch.float64).view(shape)
     return Grouped(objective, x, y, weight, offset, counts.to(torch.float64), some, centers, room)
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from torchglm.design.categorical import Marked
+from torchglm.design.categorical import Marked, category_codes, used_codes
 from torchglm.errors import DataError
 
 
@@ -43,9 +42,8 @@ class Distinct:
         if isinstance(kind, pd.CategoricalDtype):
             if not self.is_text:
                 self._put_in_order(kind.categories, bool(kind.ordered))
-            codes = series.cat.codes.to_numpy()
-            counts = np.bincount(codes[codes >= 0], minlength=len(kind.categories))
-            series = pd.Series(kind.categories[counts > 0])
+            codes = category_codes(series)
+            series = pd.Series(kind.categories[used_codes(codes, len(kind.categories))])
         own = series.dropna().drop_duplicates()
         self.is_plain |= len(own) > 0 and not isinstance(kind, pd.CategoricalDtype)
         self._see(own)
