@@ -59,10 +59,11 @@ def measured(device: torch.device, options: Options) -> list[Section]:
     for problem in (dense.CONTEST.problem, factors.CONTEST.problem, wide_factors.CONTEST.problem):
         problem = problem.quick() if options.quick else replace(problem, rows=TIMES * problem.rows)
         work = regression(problem)
-        rows.append(compared(work, device, repeats))
-        passes += passes_of(work, device, repeats)
-        del work
-    rows.append(compared(groups(GROUPS // (200 if options.quick else 1)), device, repeats))
+        theirs, row = compared(work, device, repeats)
+        rows.append(row)
+        passes += passes_of(work.name, theirs.estimate, device, repeats)
+        del work, theirs
+    rows.append(compared(groups(GROUPS // (200 if options.quick else 1)), device, repeats)[1])
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
     return [
         Section(
@@ -112,8 +113,8 @@ def groups(count: int) -> Work:
     return Work(f"by: {count:,} poisson fits of {GROUP_ROWS} rows x {GROUP_COLUMNS} numeric columns", frame, fit)
 
 
-def compared(work: Work, device: torch.device, repeats: int) -> list[str]:
-    """A line of the first table."""
+def compared(work: Work, device: torch.device, repeats: int) -> tuple[Any, list[str]]:
+    """The fit of the CPU, and a line of the first table."""
     threads = torch.get_num_threads()
     torch.set_num_threads(CORES)
     theirs, slow = timed(lambda: work.fit("cpu"), torch.device("cpu"), min(repeats, 2))
@@ -128,7 +129,7 @@ def compared(work: Work, device: torch.device, repeats: int) -> list[str]:
         upload = timed(lambda: one.objective.design.to(device), device, repeats)[1]
     apart = np.nanmax(np.abs(np.asarray(ours.params - theirs.params)) / np.asarray(theirs.bse))
     errors = np.nanmax(np.abs(np.asarray(ours.bse / theirs.bse) - 1.0))
-    return [
+    return theirs, [
         work.name,
         number(slow),
         number(fast),
@@ -142,15 +143,14 @@ def compared(work: Work, device: torch.device, repeats: int) -> list[str]:
     ]
 
 
-def passes_of(work: Work, device: torch.device, repeats: int) -> list[list[str]]:
+def passes_of(name: str, estimate: Any, device: torch.device, repeats: int) -> list[list[str]]:
     """The lines of the second table: passes over the rows on the device, and over rows that stay with the host."""
-    estimate = work.fit("cpu").estimate
     held, theta = estimate.objective.design, estimate.solution.theta.to(device)
     there = Objective(held.to(device), estimate.objective.likelihood)
     inside, across = copy_bandwidth(device), upload_bandwidth(device)
     lines = [
-        line(f"{work.name}: gradient", there.design, lambda: there.slope(theta), device, repeats, inside),
-        line(f"{work.name}: curvature", there.design, lambda: there.quadratic(theta), device, repeats, inside),
+        line(f"{name}: gradient", there.design, lambda: there.slope(theta), device, repeats, inside),
+        line(f"{name}: curvature", there.design, lambda: there.quadratic(theta), device, repeats, inside),
     ]
     if estimate.objective.layout.columns[0].dense.width > 10:
         rough = replace(there, precision="tf32")

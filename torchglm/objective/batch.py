@@ -20,11 +20,13 @@ from torch import Tensor
 from torchglm.design.block import Block
 from torchglm.families.family import Family
 from torchglm.families.likelihood import RowTerms
+from torchglm.numerics.machine import entries_on
 from torchglm.numerics.sums import Sums
 from torchglm.numerics.triangles import Triangles, factor_many
 from torchglm.objective.objective import Objective
 
 ENTRIES = 1 << 19  # of problems x rows in a block: its dozen temporaries stay near the cache
+TEMPORARIES = 8  # of the size of a block, which are in use at once
 MOST_PAIRS = 1 << 20  # of rows x pairs of columns in a block
 LEVERAGE_ONE = 1.5e-8  # 1 - h below it is rounding in half of its digits
 MOST_PAIRED = 100  # columns: beyond, their pairs written out cost more than a product a problem
@@ -291,7 +293,8 @@ class Batch:
         first, second = self._pairs
         p = objective.layout.width
         beside = len(first) if writes_pairs(count, p) else p  # what is written out beside each row
-        rows = max(min(ENTRIES // count, MOST_PAIRS // max(beside, 1)), 64)
+        device = objective.design.device
+        rows = max(min(entries(device) // count, entries(device, MOST_PAIRS) // max(beside, 1)), 64)
         objective.meter.passes += 1
         sums = objective.design.sum(row_sums, rows)  # type: ignore[arg-type]
         pairs = sums["pairs"]
@@ -300,6 +303,11 @@ class Batch:
         curvature[:, second, first] = pairs
         value, pearson = (sums.parts.get(name, pairs.new_zeros(len(pairs))) for name in ("value", "pearson"))
         return BatchQuadratic(value, sums["gradient"], curvature, pearson)
+
+
+def entries(device: torch.device, most: int = ENTRIES) -> int:
+    """How many numbers a block may have: `most` on a processor, whose cache is small, and more on a GPU."""
+    return most if device.type == "cpu" else entries_on(device) // TEMPORARIES
 
 
 def writes_pairs(problems: int, columns: int) -> bool:

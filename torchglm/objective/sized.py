@@ -17,7 +17,7 @@ from torchglm.families.negative_binomial_rows import size_value
 from torchglm.families.sized_rows import alone, expected_rows, sized_rows
 from torchglm.numerics.segments import cell_sums
 from torchglm.numerics.sums import Sums
-from torchglm.objective.batch import ENTRIES, BatchQuadratic, pearson_rows
+from torchglm.objective.batch import BatchQuadratic, entries, pearson_rows
 from torchglm.objective.objective import Objective
 
 CACHED = 1 << 16  # of problems x rows whose terms are formed together
@@ -183,7 +183,7 @@ class Sized:
 
     def _sum(self, row_sums: Callable[[Block], Sums], count: int) -> Sums:
         self.objective.meter.passes += 1
-        return self.objective.design.sum(row_sums, max(ENTRIES // count, 64))
+        return self.objective.design.sum(row_sums, max(entries(self.objective.design.device) // count, 64))
 
     @cached_property
     def _pairs(self) -> tuple[Tensor, Tensor]:
