@@ -11,6 +11,7 @@ import torchglm.design.transfer as transfer
 from torchglm import IRLS, glm
 from torchglm.design.design import Design
 from torchglm.numerics.products import long_product
+from torchglm.solvers import irls
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
@@ -79,6 +80,61 @@ def test_columns_arrive_whole(cuda, monkeypatch):
     courier.ready().arrived()
     for column, there in zip(columns, sent, strict=True):
         assert torch.equal(there.cpu(), column)
+
+
+MODELS = [
+    ("ordinal", "rating ~ a + g", {}),
+    ("ordinal", "rating ~ a + b", {"nominal": "~ c", "scale": "~ a"}),
+    ("multinomial", "rating ~ a + g", {"freq_weights": "w"}),
+    ("negative_binomial", "zeros ~ a + h", {}),
+    ("zero_inflated", "zeros ~ a + g | b", {"cluster": "firm"}),
+    ("hurdle", "zeros ~ a + g | b", {"covariance": "HC0"}),
+    ("beta_regression", "share ~ a + g | b", {}),
+    ("tweedie", "zeros ~ a + g", {}),
+    ("glm", "y ~ a + I(b**2)", {"dispersion": "~ c"}),
+    ("glm", "yes ~ a + I(a + 1e-4 * b)", {"family": "binomial"}),
+    ("glm", "yes ~ a + g", {"family": "binomial", "penalty": "firth"}),
+]
+
+
+@pytest.mark.filterwarnings("ignore::torchglm.errors.TorchGLMWarning")
+@pytest.mark.parametrize("model, formula, arguments", MODELS, ids=lambda value: str(value)[:30])
+def test_every_model(data, model, formula, arguments):
+    fit = getattr(torchglm, model)
+    found, expected = (fit(formula, data, device=device, **arguments) for device in ("cuda", "cpu"))
+    pd.testing.assert_series_equal(found.params, expected.params, rtol=1e-5, atol=1e-7)
+    pd.testing.assert_series_equal(found.bse, expected.bse, rtol=1e-5)
+    assert str(found.summary())
+
+
+def test_responses_of_one_design(data):
+    named = ["count", "zeros"]
+    found, expected = (glm("~ a + g", data, "poisson", responses=named, device=device) for device in ("cuda", "cpu"))
+    pd.testing.assert_frame_equal(found.params, expected.params, rtol=1e-7, atol=1e-9)
+    pd.testing.assert_frame_equal(found.bse, expected.bse, rtol=1e-7)
+
+
+def test_a_stream(many, tmp_path):
+    many.to_parquet(tmp_path / "rows.parquet", row_group_size=7_000)
+    formula, path = "count ~ a*g + bs(b, df=4) + h", str(tmp_path / "*.parquet")
+    found = glm(formula, path, "poisson", weights="w + 1", device="cuda", memory_limit="200 MB")
+    expected = glm(formula, many, "poisson", weights="w + 1", device="cpu")
+    pd.testing.assert_series_equal(found.params, expected.params, rtol=1e-7, atol=1e-9)
+    pd.testing.assert_series_equal(found.bse, expected.bse, rtol=1e-7)
+
+
+def test_missing_values_are_seen_there(many):
+    data = many.assign(a=many["a"].where(many.index % 1_000 > 0))
+    found, expected = (glm("count ~ a + g", data, "poisson", device=device) for device in ("cuda", "cpu"))
+    assert found.nobs == expected.nobs == 39_960
+    pd.testing.assert_series_equal(found.params, expected.params, rtol=1e-8, atol=1e-10)
+
+
+def test_a_sample_gives_the_start(many, monkeypatch):
+    monkeypatch.setattr(irls, "DEVICE_ROWS", 30_000)
+    found, expected = (glm("count ~ a + b + h", many, "poisson", device=device) for device in ("cuda", "cpu"))
+    assert found.passes == expected.passes
+    pd.testing.assert_series_equal(found.params, expected.params, rtol=1e-7, atol=1e-9)
 
 
 def test_a_model_a_group(data):

@@ -8,6 +8,7 @@ import torch
 
 import torchglm
 from torchglm import glm
+from torchglm.solvers import irls
 
 SAME = {"rtol": 1e-9, "atol": 1e-11}
 
@@ -65,6 +66,14 @@ MANY = [
 @pytest.mark.parametrize("solver, formula", MANY)
 def test_many_rows(second_device, many, solver, formula):
     found, expected = (glm(formula, many, "poisson", device=device, solver=solver) for device in ("cuda", "cpu"))
+    pd.testing.assert_frame_equal(named(found), named(expected), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("formula", ["count ~ a + b", "count ~ a + g + h"])
+def test_a_sample_gives_the_start(second_device, many, formula, monkeypatch):
+    monkeypatch.setattr(irls, "DEVICE_ROWS", 30_000)
+    found, expected = (glm(formula, many, "poisson", device=device) for device in ("cuda", "cpu"))
+    assert found.passes == expected.passes
     pd.testing.assert_frame_equal(named(found), named(expected), rtol=1e-6, atol=1e-8)
 
 
@@ -127,6 +136,44 @@ SEPARATED = [
     ("ordinal", "rating ~ a + none", {}),
     ("multinomial", "rating ~ a + none", {}),
 ]
+
+
+@pytest.fixture
+def readings(monkeypatch) -> list[bool]:
+    """Whether each reading of the data trusted them to be complete."""
+    seen: list[bool] = []
+    whole = torchglm.api.prepare
+
+    def counted(*args, **kwargs):
+        seen.append(bool(args[4]) if len(args) > 4 else False)
+        return whole(*args, **kwargs)
+
+    monkeypatch.setattr(torchglm.api, "prepare", counted)
+    return seen
+
+
+@pytest.mark.parametrize("column", ["a", "b", "count", "e", "w", "g", "c"])
+def test_missing_values_are_seen_there(second_device, data, readings, column):
+    data = data.assign(count=data["count"].astype(float), g=data["g"].astype("category"))
+    data.loc[[3, 77], column] = None
+    call = {"family": "poisson", "offset": "0.1 * e", "weights": "w"}
+    found, expected = (glm("count ~ a + b:g + I(c**2)", data, device=device, **call) for device in ("cuda", "cpu"))
+    assert readings == ([True, False, False] if column in ("a", "b") else [True, False])
+    assert found.nobs == expected.nobs
+    agree(found, expected)
+
+
+def test_complete_data_are_read_once(second_device, data, readings):
+    glm("count ~ a + g", data, "poisson", device="cuda")
+    assert readings == [True]
+
+
+def test_infinite_values_are_seen_there(second_device, data):
+    data = data.rename(index=lambda k: f"row {k}")
+    data.loc["row 5", "b"] = float("inf")
+    for by in (None, "firm"):
+        with pytest.raises(torchglm.errors.DataError, match=r"'b' is infinite .* in row 'row 5'"):
+            glm("count ~ a + b", data, "poisson", device="cuda", by=by)
 
 
 NEARLY = [

@@ -149,7 +149,7 @@ def in_shares() -> Iterator[None]:
     """Every rank keeps its own rows of each frame only, as of a stream: a third of them, or the rest."""
     whole, both = prepare.prepare.__wrapped__, prepare.held_by_all
 
-    def own_rows(parsed: Any, source: Any, request: Any, caller: Any) -> Any:
+    def own_rows(parsed: Any, source: Any, request: Any, caller: Any, trusting: bool = False) -> Any:
         first = source.rows // 3
         mine = np.arange(source.rows) < first if Ranks.current().rank == 0 else np.arange(source.rows) >= first
         mine = mine if request.subset is None else mine & request.subset

@@ -10,6 +10,7 @@ import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from formulaic import Formula, SimpleFormula
@@ -62,7 +63,12 @@ def parse(text: str, names: Iterable[str] = ()) -> Parsed:
     """
     if not isinstance(text, str):
         raise FormulaError(f"A formula is text such as 'y ~ x1 + C(g)'; got {type(text).__name__}.")
-    names = list(names)
+    return _parsed(text, tuple(names))
+
+
+@lru_cache(256)
+def _parsed(text: str, given: tuple[str, ...]) -> Parsed:
+    names = list(given)
     _refuse_unreadable(text, names)
     try:
         whole: Any = Formula(text, _context={"__formulaic_variables_available__": names})  # pyright: ignore[reportAbstractUsage]

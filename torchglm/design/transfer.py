@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 STAGE_BYTES = 16 << 20
-STAGES = 4
+STAGES = 8
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,12 @@ class Triangular(Factored):
         """factor * H."""
         return replace(self, scale=self.scale / factor**0.5)
 
+    def to(self, device: torch.device) -> Triangular:
+        """The same on `device`."""
+        kept = None if self.kept is None else self.kept.to(device)
+        lower, scale, left_out = (t.to(device) for t in (self.lower, self.scale, self.left_out))
+        return replace(self, lower=lower, kept=kept, scale=scale, left_out=left_out)
+
 
 def factor_gram(
     gram: Tensor,
@@ -140,6 +146,9 @@ def factor_gram(
     `reference` (p,) holds the squared lengths that pivots are judged against, where H is what an elimination left
     of them; `floor` (p,) squared lengths that are zero but for rounding.
     """
+    if gram.device.type != "cpu" and len(gram) <= SMALL:  # a GPU's dozen calls take longer than the whole of it here
+        judged, least = (None if t is None else t.cpu() for t in (reference, floor))
+        return factor_gram(gram.cpu(), order, judged, least, tolerance).to(gram.device)
     diagonal = gram.diagonal()
     if not bool(torch.isfinite(diagonal).all()):
         p = len(diagonal)
