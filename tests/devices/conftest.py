@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -144,11 +146,19 @@ def refuse_mixed(name: str, args: Any, kwargs: dict[str, Any]) -> None:
 @pytest.fixture
 def second_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     """device="cuda" means the second device."""
-    import torchglm  # noqa: F401
+    from torchglm import placing
 
     def device_of(given: Any) -> torch.device:
         return THERE if given == "cuda" else torch.device("cpu")
 
+    @contextmanager
+    def afterwards(work: Any, device: Any) -> Iterator[Future[Any]]:
+        """`beside` in one thread: others know nothing of the second device."""
+        done: Future[Any] = Future()
+        yield done
+        done.set_result(work())
+
+    monkeypatch.setattr(placing, "beside", afterwards)
     for name, module in list(sys.modules.items()):
         if name.startswith("torchglm.") and "device_of" in vars(module):
             monkeypatch.setattr(module, "device_of", device_of)
