@@ -20,10 +20,11 @@ from torchglm.design.among_ranks import together
 from torchglm.design.block import Block
 from torchglm.design.design import Design
 from torchglm.design.numbers import row_label
-from torchglm.design.prepared import Prepared
-from torchglm.design.request import Request
+from torchglm.design.prepare import Prepared, Request, prepare
 from torchglm.design.sources import Source
+from torchglm.design.streams.stream import StreamedSource
 from torchglm.design.terms import Parsed, parse
+from torchglm.design.transfer import room_on
 from torchglm.diagnostics.separation import infinite_coefficients
 from torchglm.errors import (
     DataError,
@@ -45,18 +46,18 @@ from torchglm.inference.estimate import Estimate
 from torchglm.inference.facts import facts_of
 from torchglm.inference.penalty_choice import penalised_objective, remedy, resolve_penalty
 from torchglm.inference.record import Record
-from torchglm.numerics.ranks import local_gpu
+from torchglm.numerics.ranks import Ranks, local_gpu
 from torchglm.numerics.sums import Sums
 from torchglm.objective.objective import Objective
 from torchglm.objective.penalty import Penalty
-from torchglm.placing import dtype_of, prepare_on
 from torchglm.progress import Watch
 from torchglm.solvers.adjusted import run_penalised
-from torchglm.solvers.irls import IRLS
 from torchglm.solvers.solver import SOLVERS, Solution, Solver, Stop, run
-from torchglm.solvers.start import Sampled, Start
+from torchglm.solvers.start import Start
 from torchglm.streams import opened
 from torchglm.warn import warn
+
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
 def glm(
@@ -187,24 +188,15 @@ def fit_parsed(
     request = replace(request, cluster=asked.cluster_key)
     where, precision = device_of(call.device), dtype_of(call.dtype)
     check_stop(stop)
-
-    def begun(design: Design) -> Sampled | None:
-        """The optimum of a sample, where the search begins with one: rows may then still be on their way."""
-        if start is not None or call.penalty is not None or not isinstance(method, IRLS):
-            return None
-        return method.begun(design, where, precision, family)
-
-    prepared, sampled = prepare_on(where, precision, parsed, source, request, caller, begun)
+    prepared = prepare_on(where, precision, parsed, source, request, caller)
     check_response(prepared, family)
-    fit = fit_prepared(prepared, family, call, start, sampled)
+    fit = fit_prepared(prepared, family, call, start)
     assert fit.estimate is not None
     warn(fit.estimate.solution, fit.infinite, stop, remedy(parsed, family))
     return fit
 
 
-def fit_prepared(
-    prepared: Prepared, family: Family, call: Call, start: Any = None, sampled: Sampled | None = None
-) -> Fit:
+def fit_prepared(prepared: Prepared, family: Family, call: Call, start: Any = None) -> Fit:
     """The fit of data that have been read and placed; it warns of nothing.
 
     Raises: as `glm`.
@@ -215,7 +207,7 @@ def fit_prepared(
     penalty = resolve_penalty(call.penalty, method, phi, family)
     objective = Objective(prepared.design, MeanModel(family))
     _refuse_empty_model(objective, parsed)
-    begin = Start(family, start_of(start, objective, prepared.schema.names), sampled)
+    begin = Start(family, start_of(start, objective, prepared.schema.names))
     penalised = None if penalty is None else penalised_objective(objective, penalty, family, phi, prepared)
 
     def search(start: Start, watch: Watch) -> Solution:
@@ -269,6 +261,17 @@ def device_of(given: str | torch.device) -> torch.device:
     return device
 
 
+def dtype_of(given: str | torch.dtype) -> torch.dtype:
+    """The type that dtype= names.
+
+    Raises: OptionError.
+    """
+    dtype = DTYPES.get(given) if isinstance(given, str) else given
+    if dtype not in DTYPES.values():
+        raise OptionError(f'dtype= is "float64" or "float32"; got {given!r}.')
+    return dtype  # type: ignore[return-value]
+
+
 def check_stop(stop: Stop) -> None:
     """Nothing, for a tolerance and a number of steps that mean something.
 
@@ -278,6 +281,42 @@ def check_stop(stop: Stop) -> None:
         raise OptionError(f"tolerance= is a step in standard errors between 0 and 1; got {stop.step_in_se!r}.")
     if isinstance(stop.max_steps, bool) or not isinstance(stop.max_steps, int) or stop.max_steps < 1:
         raise OptionError(f"max_steps= is a positive whole number; got {stop.max_steps!r}.")
+
+
+def prepare_on(
+    device: torch.device,
+    dtype: torch.dtype,
+    parsed: Parsed,
+    source: Source,
+    request: Request,
+    caller: Mapping[str, Any],
+) -> Prepared:
+    """The data of a fit on `device`.
+
+    Another device adds up columns much faster than this one: whether a value is missing is seen there. Where one is,
+    which is rare, the data are read again.
+    Raises: as `prepare`.
+    """
+    trusting = device.type != "cpu" and Ranks.current().world == 1 and not isinstance(source, StreamedSource)
+    prepared = placed(prepare(parsed, source, request, caller, trusting), device, dtype)
+    if trusting and not prepared.whole.is_finite:
+        prepared = placed(prepare(parsed, source, request, caller), device, dtype)
+    return prepared
+
+
+def placed(prepared: Prepared, device: torch.device, dtype: str | torch.dtype) -> Prepared:
+    """The same data on `device`, numeric columns kept in `dtype`."""
+    dtype = dtype_of(dtype)
+    design = on_device(prepared.design, device, dtype)
+    whole = design if prepared.whole is prepared.design else on_device(prepared.whole, device, dtype)
+    return replace(prepared, design=design, whole=whole)
+
+
+def on_device(design: Design, device: torch.device, dtype: torch.dtype = torch.float64) -> Design:
+    """The same design computed on `device`: its rows are there too, unless they are more than it has room for."""
+    if device.type == "cpu" and dtype == torch.float64:
+        return design
+    return design.to(device, dtype) if design.bytes <= room_on(device) else design.streamed(device, dtype)
 
 
 @together("checking the responses")

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -146,19 +144,11 @@ def refuse_mixed(name: str, args: Any, kwargs: dict[str, Any]) -> None:
 @pytest.fixture
 def second_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     """device="cuda" means the second device."""
-    from torchglm import placing
+    import torchglm  # noqa: F401
 
     def device_of(given: Any) -> torch.device:
         return THERE if given == "cuda" else torch.device("cpu")
 
-    @contextmanager
-    def afterwards(work: Any, device: Any) -> Iterator[Future[Any]]:
-        """`beside` in one thread: others know nothing of the second device."""
-        done: Future[Any] = Future()
-        yield done
-        done.set_result(work())
-
-    monkeypatch.setattr(placing, "beside", afterwards)
     for name, module in list(sys.modules.items()):
         if name.startswith("torchglm.") and "device_of" in vars(module):
             monkeypatch.setattr(module, "device_of", device_of)

@@ -8,7 +8,7 @@ import torch
 
 import torchglm
 import torchglm.design.transfer as transfer
-from torchglm import IRLS, glm, placing
+from torchglm import IRLS, glm
 from torchglm.design.design import Design
 from torchglm.numerics.products import long_product
 from torchglm.solvers import irls
@@ -36,7 +36,7 @@ def test_twice_the_same_bits(many):
 def test_rows_of_the_host(many, monkeypatch, block, stage):
     expected = glm(FORMULA, many, "poisson", device="cpu", weights="w + 1", offset="log(e)")
     monkeypatch.setattr(transfer, "STAGE_BYTES", stage)
-    monkeypatch.setattr(placing, "room_on", lambda device: 0.0)
+    monkeypatch.setattr(torchglm.api, "room_on", lambda device: 0.0)
     monkeypatch.setattr(Design, "block_rows", property(lambda self: block))
     found = glm(FORMULA, many, "poisson", device="cuda", weights="w + 1", offset="log(e)")
     assert found.estimate.objective.design.y.device.type == "cpu"
@@ -135,17 +135,6 @@ def test_a_sample_gives_the_start(many, monkeypatch):
     found, expected = (glm("count ~ a + b + h", many, "poisson", device=device) for device in ("cuda", "cpu"))
     assert found.passes == expected.passes
     pd.testing.assert_series_equal(found.params, expected.params, rtol=1e-7, atol=1e-9)
-
-
-def test_in_a_stream_of_the_caller(many, monkeypatch):
-    """Where columns come by another thread, and a sample of them is looked at meanwhile, work is in the order given."""
-    monkeypatch.setattr(irls, "DEVICE_ROWS", 30_000)
-    expected = glm("count ~ a + b + h", many, "poisson", device="cuda")
-    with torch.cuda.stream(torch.cuda.Stream()):
-        for _ in range(5):
-            found = glm("count ~ a + b + h", many, "poisson", device="cuda")
-            assert found.params.equals(expected.params)
-            assert found.bse.equals(expected.bse)
 
 
 def test_a_model_a_group(data):

@@ -334,12 +334,12 @@ class Design:
             weight=None if self.weight is None else once(self.weight),
         )
 
-    def sample(self, rows: int, copied: bool = False) -> Design:
+    def sample(self, rows: int) -> Design:
         """About `rows` of the rows, as stretches spread evenly over the data, so that sorted data are seen whole.
 
         Numeric columns are looked at where they lie, and a sample of a sample shortens its stretches, or some of them.
         With factors the stretches are copied together: cross tables are added up once a block, whatever its rows. On a
-        GPU they always are, where a block costs its calls, whatever its rows; and where they are wanted `copied`.
+        GPU they always are, where a block costs its calls, whatever its rows.
         """
         count = min(max(rows // STRETCH_ROWS, FEWEST_STRETCHES), MOST_STRETCHES)
         if self.spans is not None:
@@ -349,7 +349,7 @@ class Design:
         length = rows // count
         starts = [int(k * (self.n - length) / (count - 1)) for k in range(count)]
         spans = tuple((start, start + length) for start in starts)
-        if self.device.type == "cpu" and not copied and not any(columns.coded for columns in self.columns):
+        if self.device.type == "cpu" and not any(columns.coded for columns in self.columns):
             return replace(self, spans=spans)
         index = torch.cat([torch.arange(start, stop) for start, stop in self._held(spans, self.ranks.rank)])
         picked = self._taken(index.to(self.y.device))

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from torchglm.api import check_response, check_stop, device_of, fit_prepared
+from torchglm.api import check_response, check_stop, device_of, dtype_of, fit_prepared, prepare_on
 from torchglm.call import Call
 from torchglm.design.categorical import category_codes
 from torchglm.design.design import Design
@@ -37,7 +37,6 @@ from torchglm.many.alone import Collected
 from torchglm.many.fits import Fits, ManyCriteria, warn_of, written_over
 from torchglm.objective.grouped import ENTRIES, Groups
 from torchglm.objective.objective import Objective
-from torchglm.placing import dtype_of, prepare_on
 
 RUN = 4  # rows of one group after the other, from which only the first is looked up
 
@@ -58,7 +57,7 @@ def fit_groups(
     check_stop(call.stop)
     device = device_of(call.device)
     request = replace(request, cluster=asked.cluster_key)
-    prepared, _ = prepare_on(device, dtype_of(call.dtype), parsed, source, request, caller)
+    prepared = prepare_on(device, dtype_of(call.dtype), parsed, source, request, caller)
     index, codes = group_keys(request.by, prepared)
     prepared = prepared.with_normal_weights(codes)
     check_response(prepared, family)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
 
 import torch
 
 MOST = 8  # threads: more would wait for Python's lock
-SPARED = 1  # cores that work beside a block leaves it
 Found = TypeVar("Found")
 _local = threading.local()
 
@@ -34,28 +32,6 @@ def at_once(works: Sequence[Callable[[], Found]]) -> list[Found]:
             return work()
 
     return list(_pool(threads()).map(alone, works))
-
-
-@contextmanager
-def beside(work: Callable[[], Found], device: torch.device) -> Iterator[Future[Found]]:
-    """`work` is done by another thread while the block runs, in the block's own stream of the device.
-
-    It leaves the block a core: its own threads wait for the slowest of them.
-    """
-    gradients, cores = torch.is_grad_enabled(), torch.get_num_threads()
-    stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
-
-    def alone() -> Found:
-        torch.get_num_threads()  # as in `_pool`
-        torch.set_num_threads(max(cores - SPARED, 1))
-        try:
-            with torch.set_grad_enabled(gradients), torch.cuda.stream(stream):  # which is nothing where there is none
-                return work()
-        finally:
-            torch.set_num_threads(cores)
-
-    with ThreadPoolExecutor(1, "torchglm") as pool:
-        yield pool.submit(alone)
 
 
 @lru_cache(maxsize=1)

@@ -6,13 +6,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import get_args
 
-import torch
 from torch import Tensor
 
-from torchglm.design.design import Design
 from torchglm.errors import DomainError, OptionError
-from torchglm.families.family import Family
-from torchglm.families.mean import MeanModel
 from torchglm.numerics.products import Precision
 from torchglm.objective.objective import Objective, Quadratic, Slope
 from torchglm.solvers.lbfgs import LBFGS
@@ -30,7 +26,7 @@ from torchglm.solvers.solver import (
     run,
     start_state,
 )
-from torchglm.solvers.start import Sampled, Start
+from torchglm.solvers.start import Start
 
 SAMPLE_ROWS = 65_536
 DEVICE_ROWS, DEVICE_SAMPLE = 1 << 20, 1 << 18  # of MANY_ROWS and SAMPLE_ROWS on a GPU: fewer cost as much
@@ -68,15 +64,6 @@ def exact_state(objective: Objective, theta: Tensor, before: State) -> State:
     return start_state(objective, theta, newton(objective, theta, before))
 
 
-def _solved(sample: Objective, start: Start) -> Sampled | None:
-    """Near the optimum of a sample; None where it has no start, which all rows may have."""
-    try:
-        stop = Stop(step_in_se=SAMPLE_STEP, max_steps=25)
-        return Sampled(sample, run(IRLS(enough=SAMPLE_STEP), sample, start, stop))
-    except DomainError:
-        return None
-
-
 @dataclass(frozen=True)
 class IRLS(Solver, name="irls"):
     """Fisher scoring with step control.
@@ -111,37 +98,28 @@ class IRLS(Solver, name="irls"):
 
     def init(self, objective: Objective, start: Start) -> State:
         """The exact quadratic at the start, or the optimum of a sample with the sample's curvature."""
-        rows = self._sample_rows(objective.design, objective.design.device)
+        n, p = objective.design.n, objective.layout.width
+        is_cpu = objective.design.device.type == "cpu"
+        many, sampled = (MANY_ROWS, SAMPLE_ROWS) if is_cpu else (DEVICE_ROWS, DEVICE_SAMPLE)
+        rows = min(sampled, n // SAMPLED_PART)
+        worthwhile = self.reuse and n >= many and rows >= ROWS_PER_COEFFICIENT * p
         quadratic = self._rough(objective).quadratic
-        if not rows:
+        if not worthwhile:
             return start_state(objective, *start.first(objective, quadratic))
         if start.given is not None:
             state = start_state(objective, *start.first(objective, quadratic))
-            if state.step_in_se <= (objective.layout.width * objective.design.n / rows) ** 0.5:
-                return state  # no farther off than the optimum of a sample would be
+            if state.step_in_se <= (p * n / rows) ** 0.5:  # no farther off than the optimum of a sample would be
+                return state
             return self._from_sample(objective, start, rows) or state
         return self._from_sample(objective, start, rows) or start_state(objective, *start.first(objective, quadratic))
 
-    def begun(self, design: Design, device: torch.device, dtype: torch.dtype, family: Family) -> Sampled | None:
-        """The optimum on `device` of a sample of a design that is not there; None where it has none, or is no use."""
-        rows = self._sample_rows(design, device)
-        if not rows:
-            return None
-        return _solved(Objective(design.sample(rows, copied=True).to(device, dtype), MeanModel(family)), Start(family))
-
-    def _sample_rows(self, design: Design, device: torch.device) -> int:
-        """How many rows the sample has that the search begins with; none where it begins with all."""
-        n, p = design.n, sum(design.widths)
-        many, most = (MANY_ROWS, SAMPLE_ROWS) if device.type == "cpu" else (DEVICE_ROWS, DEVICE_SAMPLE)
-        rows = min(most, n // SAMPLED_PART)
-        return rows if self.reuse and n >= many and rows >= ROWS_PER_COEFFICIENT * p > 0 else 0
-
     def _from_sample(self, objective: Objective, start: Start, rows: int) -> State | None:
         """The optimum of a sample with the sample's curvature; None where the sample has none, or not that of all."""
-        held = start.sampled or _solved(objective.on(objective.design.sample(rows)), start)
-        if held is None:
+        sample = objective.on(objective.design.sample(rows))
+        try:
+            found = run(IRLS(enough=SAMPLE_STEP), sample, start, Stop(step_in_se=SAMPLE_STEP, max_steps=25))
+        except DomainError:  # a sample may have no start where all rows have one
             return None
-        sample, found = held.objective, held.solution
         slope = objective.slope(found.theta)
         if not found.status.converged or not math.isfinite(slope.value) or bool(found.point.curvature.aliased.any()):
             return None

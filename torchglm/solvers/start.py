@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -77,23 +77,11 @@ def intercept_theta(objective: Objective, family: Family) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Sampled:
-    """A sample of the rows, and the Solution that it has."""
-
-    objective: Objective
-    solution: Any
-
-
-@dataclass(frozen=True)
 class Start:
-    """Where a fit begins: the user's coefficients, or the first scoring step, or where that fails the mean.
-
-    `sampled` is the optimum of a sample where it is known already.
-    """
+    """Where a fit begins: the user's coefficients, or the first scoring step, or where that fails the mean."""
 
     family: Family
     given: Tensor | None = None  # (p,), inner order
-    sampled: Sampled | None = None
 
     def first(self, objective: Objective, evaluate: Callable[[Tensor], Evaluated]) -> tuple[Tensor, Evaluated]:
         """theta (p,) with a finite objective, and what `evaluate` says there: no pass is spent on looking alone.
