@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -135,6 +136,31 @@ def test_a_sample_gives_the_start(many, monkeypatch):
     found, expected = (glm("count ~ a + b + h", many, "poisson", device=device) for device in ("cuda", "cpu"))
     assert found.passes == expected.passes
     pd.testing.assert_series_equal(found.params, expected.params, rtol=1e-7, atol=1e-9)
+
+
+def test_in_a_stream_of_the_caller(many):
+    expected = glm("count ~ a + b + h", many, "poisson", device="cuda")
+    with torch.cuda.stream(torch.cuda.Stream()):
+        for _ in range(5):
+            found = glm("count ~ a + b + h", many, "poisson", device="cuda")
+            assert found.params.equals(expected.params)
+            assert found.bse.equals(expected.bse)
+
+
+def test_the_memory_of_a_fit_is_used_by_the_next(cuda, many):
+    data = {name: np.tile(many[name], 50) for name in ("count", "a", "b", "c")}  # 64 MB
+    held = []
+    for _ in range(8):
+        glm("count ~ a + b + c", data, "poisson", device="cuda")
+        held.append(torch.cuda.memory_reserved(cuda))
+    assert held[-1] < 1.5 * held[1]
+
+
+def test_room_counts_what_torch_keeps(cuda):
+    before = transfer.room_on(cuda)
+    free = torch.cuda.mem_get_info(cuda)[0]
+    torch.empty(free // 4, dtype=torch.uint8, device=cuda)  # free again, and kept for the next
+    assert transfer.room_on(cuda) == pytest.approx(before, rel=0.05)
 
 
 def test_a_model_a_group(data):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -50,6 +50,12 @@ class Stage:
             self.read.record(stream)
 
 
+@lru_cache
+def copying(device: torch.device) -> Any:
+    """The stream that columns come to a device by: one, for what was freed in a stream is used again in no other."""
+    return torch.cuda.Stream(device)
+
+
 class Courier:
     """Copies columns to a device. Those of one batch may be used after `arrived`."""
 
@@ -58,9 +64,9 @@ class Courier:
         self.turn = 0
         self.sent: list[Tensor] = []
 
-    @cached_property
+    @property
     def _stream(self) -> Any:
-        return torch.cuda.Stream(self.onto.device) if self.onto.is_cuda else None
+        return copying(self.onto.device) if self.onto.is_cuda else None
 
     @cached_property
     def _stages(self) -> list[Stage]:
@@ -157,5 +163,11 @@ def pieces(spans: tuple[tuple[int, int], ...], size: int) -> Iterator[tuple[int,
 
 
 def room_on(device: torch.device) -> float:
-    """Bytes that columns may take on a device and still leave it room to compute."""
-    return 0.6 * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")
+    """Bytes that columns may take on a device and still leave it room to compute.
+
+    What torch keeps there for later, and nobody uses now, is free.
+    """
+    if device.type != "cuda":
+        return float("inf")
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return 0.6 * (torch.cuda.mem_get_info(device)[0] + kept)
