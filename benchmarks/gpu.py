@@ -71,7 +71,8 @@ def measured(device: torch.device, options: Options) -> list[Section]:
             FITS,
             rows,
             [
-                f"CPU: {CORES} threads; both are medians of {repeats} fits after one that is not counted.",
+                f"CPU: {CORES} threads, the median of {min(repeats, 2)} fits; GPU: that of {repeats}, fed by "
+                f"{torch.get_num_threads()} threads. One fit of each before is not counted.",
                 "upload: the columns from the frame's memory to the device, measured by itself.",
                 "coefficients: max |b - b'| / SE'; SEs: max |SE / SE' - 1|; the prime is the CPU's.",
             ],

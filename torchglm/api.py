@@ -32,6 +32,7 @@ from torchglm.errors import (
     FormulaError,
     OptionError,
     ResponseError,
+    TorchGLMError,
 )
 from torchglm.families.family import Family, resolve_family
 from torchglm.families.link import Link
@@ -256,6 +257,8 @@ def device_of(given: str | torch.device) -> torch.device:
         raise DeviceError(f'device= is "auto", "cpu" or "cuda"; got {given!r}.') from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise DeviceError('device="cuda": torch finds no CUDA device here. Say device="auto" or "cpu".')
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
     if device.type not in ("cpu", "cuda"):
         raise DeviceError(f'device= is "auto", "cpu" or "cuda" (float64 is needed); got {given!r}.')
     return device
@@ -293,15 +296,34 @@ def prepare_on(
 ) -> Prepared:
     """The data of a fit on `device`.
 
-    Another device adds up columns much faster than this one: whether a value is missing is seen there. Where one is,
-    which is rare, the data are read again.
+    Another device adds up columns much faster than this one: whether a number is missing is seen there. Where one
+    is, or a row is dropped or refused for anything else, the data are read again, each column looked at first.
     Raises: as `prepare`.
     """
-    trusting = device.type != "cpu" and Ranks.current().world == 1 and not isinstance(source, StreamedSource)
-    prepared = placed(prepare(parsed, source, request, caller, trusting), device, dtype)
-    if trusting and not prepared.whole.is_finite:
-        prepared = placed(prepare(parsed, source, request, caller), device, dtype)
-    return prepared
+    if device.type != "cpu" and Ranks.current().world == 1 and not isinstance(source, StreamedSource):
+        there = _trusted(device, dtype, parsed, source, request, caller)
+        if there is not None:
+            return there
+    return placed(prepare(parsed, source, request, caller), device, dtype)
+
+
+def _trusted(
+    device: torch.device,
+    dtype: torch.dtype,
+    parsed: Parsed,
+    source: Source,
+    request: Request,
+    caller: Mapping[str, Any],
+) -> Prepared | None:
+    """The data on `device` where all rows are in use and all numbers finite; None where a row needs to be looked at."""
+    try:
+        prepared = prepare(parsed, source, request, caller, trusting=True)
+    except TorchGLMError:  # perhaps of a row that is to be dropped; if not, the second reading says the same
+        return None
+    if prepared.missing:
+        return None
+    prepared = placed(prepared, device, dtype)
+    return prepared if prepared.whole.is_finite else None
 
 
 def placed(prepared: Prepared, device: torch.device, dtype: str | torch.dtype) -> Prepared:

@@ -264,7 +264,7 @@ class RowColumns:
         width, rows = dense.shape
         height = first + width
         together = max(STACKED // height, 1)
-        entries = CACHED_ENTRIES if dense.device.type == "cpu" else entries_on(dense.device)
+        entries = entries_on(dense.device, CACHED_ENTRIES)
         plain = dense.device.type == "cpu" and self.precision == "float64"
         out = dense.new_zeros(len(w), height, width)
         for grams, weights in zip(out.split(together), w.split(together), strict=True):

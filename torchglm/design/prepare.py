@@ -36,7 +36,7 @@ from torchglm.errors import DataError, FormulaError, OptionError
 def prepare(
     parsed: Parsed, source: Source, request: Request, caller: Mapping[str, Any], trusting: bool = False
 ) -> Prepared:
-    """The data of a fit. `trusting`: plain columns of the formula are not looked at for missing or infinite values.
+    """The data of a fit. `trusting`: float columns that no code uses are not looked at for missing or infinite values.
 
     Raises: UnknownNameError, FormulaError, DataError, ResponseError, WeightError, LevelError, OptionError.
     """

@@ -203,7 +203,7 @@ class _Builder:
                 learned = self.schema.factors[before]
                 assert isinstance(learned, Categorical)
                 stride *= len(learned.levels)
-                codes = codes.to(torch.int64) + stride * self.values[name][0]
+                codes = codes.to(torch.int64) + stride * self.values[name][0].to(torch.int64)  # int8 would wrap
             self.codes[key] = codes
         return self.codes[key]
 

@@ -240,7 +240,7 @@ class Grouping:
     def rows_without_key(self) -> int:
         """Rows that were asked for and are in no group."""
         here = self.codes if self._asked is None else self.codes[self._asked]
-        return int((torch.from_numpy(here) < 0).sum())
+        return int((here < 0).sum())
 
     @cached_property
     def _asked(self) -> np.ndarray | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -21,11 +20,10 @@ def memory_bytes() -> int:
     return min(limit for limit in limits if limit > 0)  # no limit is -1
 
 
-@lru_cache
-def entries_on(device: torch.device) -> int:
-    """How many float64 numbers a block may have on a GPU, which is slow at small ones."""
+def entries_on(device: torch.device, here: int = MOST_ENTRIES) -> int:
+    """How many float64 numbers a block may have: `here`, near the cache; more on a GPU, which is slow at small ones."""
     if device.type != "cuda":
-        return MOST_ENTRIES
+        return here if device.type == "cpu" else MOST_ENTRIES
     return min(MOST_ENTRIES, torch.cuda.get_device_properties(device).total_memory // (8 * SHARE))
 
 

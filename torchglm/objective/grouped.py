@@ -233,7 +233,7 @@ def stretches(objective: Objective, groups: Groups, which: Tensor) -> Iterator[G
     The memory is reused: a stretch is dead when the next one comes.
     """
     device = groups.sizes.device
-    rows = (ENTRIES if device.type == "cpu" else entries_on(device)) // max(objective.layout.width, 1)
+    rows = entries_on(device, ENTRIES) // max(objective.layout.width, 1)
     by_size = which[torch.argsort(groups.sizes[which], stable=True)]
     ordered = groups.sizes[by_size].cpu().numpy()
     rooms: dict[str, Tensor] = {}
