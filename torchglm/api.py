@@ -18,13 +18,11 @@ from torchglm.checkpoint import open_checkpoint
 from torchglm.coefficients import settle
 from torchglm.design.among_ranks import together
 from torchglm.design.block import Block
-from torchglm.design.design import Design
 from torchglm.design.numbers import row_label
-from torchglm.design.prepare import Prepared, Request, prepare
+from torchglm.design.prepared import Prepared
+from torchglm.design.request import Request
 from torchglm.design.sources import Source
-from torchglm.design.streams.stream import StreamedSource
 from torchglm.design.terms import Parsed, parse
-from torchglm.design.transfer import room_on
 from torchglm.diagnostics.separation import infinite_coefficients
 from torchglm.errors import (
     DataError,
@@ -32,7 +30,6 @@ from torchglm.errors import (
     FormulaError,
     OptionError,
     ResponseError,
-    TorchGLMError,
 )
 from torchglm.families.family import Family, resolve_family
 from torchglm.families.link import Link
@@ -47,18 +44,17 @@ from torchglm.inference.estimate import Estimate
 from torchglm.inference.facts import facts_of
 from torchglm.inference.penalty_choice import penalised_objective, remedy, resolve_penalty
 from torchglm.inference.record import Record
-from torchglm.numerics.ranks import Ranks, local_gpu
+from torchglm.numerics.ranks import local_gpu
 from torchglm.numerics.sums import Sums
 from torchglm.objective.objective import Objective
 from torchglm.objective.penalty import Penalty
+from torchglm.placing import dtype_of, prepare_on
 from torchglm.progress import Watch
 from torchglm.solvers.adjusted import run_penalised
 from torchglm.solvers.solver import SOLVERS, Solution, Solver, Stop, run
 from torchglm.solvers.start import Start
 from torchglm.streams import opened
 from torchglm.warn import warn
-
-DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
 def glm(
@@ -264,17 +260,6 @@ def device_of(given: str | torch.device) -> torch.device:
     return device
 
 
-def dtype_of(given: str | torch.dtype) -> torch.dtype:
-    """The type that dtype= names.
-
-    Raises: OptionError.
-    """
-    dtype = DTYPES.get(given) if isinstance(given, str) else given
-    if dtype not in DTYPES.values():
-        raise OptionError(f'dtype= is "float64" or "float32"; got {given!r}.')
-    return dtype  # type: ignore[return-value]
-
-
 def check_stop(stop: Stop) -> None:
     """Nothing, for a tolerance and a number of steps that mean something.
 
@@ -284,61 +269,6 @@ def check_stop(stop: Stop) -> None:
         raise OptionError(f"tolerance= is a step in standard errors between 0 and 1; got {stop.step_in_se!r}.")
     if isinstance(stop.max_steps, bool) or not isinstance(stop.max_steps, int) or stop.max_steps < 1:
         raise OptionError(f"max_steps= is a positive whole number; got {stop.max_steps!r}.")
-
-
-def prepare_on(
-    device: torch.device,
-    dtype: torch.dtype,
-    parsed: Parsed,
-    source: Source,
-    request: Request,
-    caller: Mapping[str, Any],
-) -> Prepared:
-    """The data of a fit on `device`.
-
-    Another device adds up columns much faster than this one: whether a number is missing is seen there. Where one
-    is, or a row is dropped or refused for anything else, the data are read again, each column looked at first.
-    Raises: as `prepare`.
-    """
-    if device.type != "cpu" and Ranks.current().world == 1 and not isinstance(source, StreamedSource):
-        there = _trusted(device, dtype, parsed, source, request, caller)
-        if there is not None:
-            return there
-    return placed(prepare(parsed, source, request, caller), device, dtype)
-
-
-def _trusted(
-    device: torch.device,
-    dtype: torch.dtype,
-    parsed: Parsed,
-    source: Source,
-    request: Request,
-    caller: Mapping[str, Any],
-) -> Prepared | None:
-    """The data on `device` where all rows are in use and all numbers finite; None where a row needs to be looked at."""
-    try:
-        prepared = prepare(parsed, source, request, caller, trusting=True)
-    except TorchGLMError:  # perhaps of a row that is to be dropped; if not, the second reading says the same
-        return None
-    if prepared.missing:
-        return None
-    prepared = placed(prepared, device, dtype)
-    return prepared if prepared.whole.is_finite else None
-
-
-def placed(prepared: Prepared, device: torch.device, dtype: str | torch.dtype) -> Prepared:
-    """The same data on `device`, numeric columns kept in `dtype`."""
-    dtype = dtype_of(dtype)
-    design = on_device(prepared.design, device, dtype)
-    whole = design if prepared.whole is prepared.design else on_device(prepared.whole, device, dtype)
-    return replace(prepared, design=design, whole=whole)
-
-
-def on_device(design: Design, device: torch.device, dtype: torch.dtype = torch.float64) -> Design:
-    """The same design computed on `device`: its rows are there too, unless they are more than it has room for."""
-    if device.type == "cpu" and dtype == torch.float64:
-        return design
-    return design.to(device, dtype) if design.bytes <= room_on(device) else design.streamed(device, dtype)
 
 
 @together("checking the responses")

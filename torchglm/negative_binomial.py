@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from torchglm.api import check_response, check_stop, device_of, fit_prepared, placed, start_of
+from torchglm.api import check_response, check_stop, device_of, fit_prepared, start_of
 from torchglm.call import Call
 from torchglm.coefficients import require_fits
 from torchglm.count_tests import BoundaryTest, boundary_test
@@ -35,6 +35,7 @@ from torchglm.inference.totals import totals
 from torchglm.inference.vector import Predictor, VectorModel, VectorStart, joined
 from torchglm.numerics.sums import Sums
 from torchglm.objective.objective import Objective
+from torchglm.placing import placed
 from torchglm.progress import Bar
 from torchglm.solvers.irls import IRLS
 from torchglm.solvers.solver import SOLVERS, Solution, Solver, Stop, run

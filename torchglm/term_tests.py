@@ -9,7 +9,6 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any
 
-from torchglm.api import placed
 from torchglm.coefficients import Coefficients, require_fits
 from torchglm.design.extend import extended
 from torchglm.design.prepare import Prepared
@@ -24,6 +23,7 @@ from torchglm.inference.hypotheses.score_test import ScoreTest
 from torchglm.inference.hypotheses.score_test import score_test as rao
 from torchglm.inference.hypotheses.term_tests import Refits, Tabled, refuse_without_likelihood
 from torchglm.inference.hypotheses.terms import ModelTerm, addable, droppable, model_terms, terms_of
+from torchglm.placing import placed
 from torchglm.report.term_table import TermTable
 from torchglm.vector_fit import VectorFit
 from torchglm.vector_tests import vector_likelihood_ratio

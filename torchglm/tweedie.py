@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from torchglm.api import check_response, check_stop, device_of, fit_prepared, placed, start_of
+from torchglm.api import check_response, check_stop, device_of, fit_prepared, start_of
 from torchglm.call import Call
 from torchglm.design.prepare import Request, prepare
 from torchglm.design.sources import Source, open_source
@@ -24,6 +24,7 @@ from torchglm.families.tweedie import Tweedie
 from torchglm.fit import Fit
 from torchglm.inference.covariance.choice import kind_of_fit
 from torchglm.objective.objective import Objective
+from torchglm.placing import placed
 from torchglm.solvers.solver import Solver, Stop
 from torchglm.tweedie_profile import Point, Profile
 from torchglm.vector_models import caller_at

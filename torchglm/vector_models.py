@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchglm.api import check_stop, device_of, on_device, start_of
+from torchglm.api import check_stop, device_of, start_of
 from torchglm.call import Call, Remake
 from torchglm.checkpoint import open_checkpoint
 from torchglm.coefficients import settle
@@ -36,6 +36,7 @@ from torchglm.inference.dispersion import Fixed
 from torchglm.inference.facts import facts_of
 from torchglm.inference.vector import VectorEstimate, VectorModel, VectorRecord, VectorStart, joined
 from torchglm.objective.objective import Objective
+from torchglm.placing import on_device
 from torchglm.solvers.solver import SOLVERS, Solver, Status, run
 from torchglm.vector_fit import VectorFit
 from torchglm.warn import warn_diverging

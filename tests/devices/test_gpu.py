@@ -9,7 +9,7 @@ import torch
 
 import torchglm
 import torchglm.design.transfer as transfer
-from torchglm import IRLS, glm
+from torchglm import IRLS, glm, placing
 from torchglm.design.design import Design
 from torchglm.numerics.products import long_product
 from torchglm.solvers import irls
@@ -37,7 +37,7 @@ def test_twice_the_same_bits(many):
 def test_rows_of_the_host(many, monkeypatch, block, stage):
     expected = glm(FORMULA, many, "poisson", device="cpu", weights="w + 1", offset="log(e)")
     monkeypatch.setattr(transfer, "STAGE_BYTES", stage)
-    monkeypatch.setattr(torchglm.api, "room_on", lambda device: 0.0)
+    monkeypatch.setattr(placing, "room_on", lambda device: 0.0)
     monkeypatch.setattr(Design, "block_rows", property(lambda self: block))
     found = glm(FORMULA, many, "poisson", device="cuda", weights="w + 1", offset="log(e)")
     assert found.estimate.objective.design.y.device.type == "cpu"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import torchglm
-from torchglm import glm
+from torchglm import glm, placing
 from torchglm.solvers import irls
 
 SAME = {"rtol": 1e-9, "atol": 1e-11}
@@ -142,13 +142,13 @@ SEPARATED = [
 def readings(monkeypatch) -> list[bool]:
     """Whether each reading of the data trusted them to be complete."""
     seen: list[bool] = []
-    whole = torchglm.api.prepare
+    whole = placing.prepare
 
     def counted(*args, **kwargs):
         seen.append(kwargs.get("trusting", False))
         return whole(*args, **kwargs)
 
-    monkeypatch.setattr(torchglm.api, "prepare", counted)
+    monkeypatch.setattr(placing, "prepare", counted)
     return seen
 
 

@@ -11,7 +11,7 @@ import torch
 
 import torchglm
 import torchglm.design.transfer as transfer
-from torchglm import glm
+from torchglm import glm, placing
 from torchglm.design.design import Design
 from torchglm.numerics.products import long_product
 
@@ -19,7 +19,7 @@ from torchglm.numerics.products import long_product
 @pytest.fixture
 def far(second_device, monkeypatch) -> torch.device:
     """Every design that is placed on the second device is streamed to it, 128 rows at a time."""
-    monkeypatch.setattr(torchglm.api, "room_on", lambda device: 0.0)
+    monkeypatch.setattr(placing, "room_on", lambda device: 0.0)
     monkeypatch.setattr(Design, "block_rows", property(lambda self: 128))
     return second_device
 
@@ -113,9 +113,9 @@ def test_columns_larger_than_a_stage(second_device, monkeypatch):
 def test_a_design_that_fits_is_resident(second_device, data, monkeypatch):
     asked = glm("count ~ a + g", data, "poisson", device="cpu").estimate.objective.design
     assert asked.bytes >= len(data) * (8 + 8 + 1)
-    monkeypatch.setattr(torchglm.api, "room_on", lambda device: asked.bytes + 1.0)
+    monkeypatch.setattr(placing, "room_on", lambda device: asked.bytes + 1.0)
     assert glm("count ~ a + g", data, "poisson", device="cuda").estimate.objective.design.onto is None
-    monkeypatch.setattr(torchglm.api, "room_on", lambda device: asked.bytes - 1.0)
+    monkeypatch.setattr(placing, "room_on", lambda device: asked.bytes - 1.0)
     assert glm("count ~ a + g", data, "poisson", device="cuda").estimate.objective.design.onto is not None
 
 

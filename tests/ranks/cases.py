@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 import torchglm as tg
-from torchglm import api
+from torchglm import placing
 from torchglm.design import among_ranks, prepare, prepare_many
 from torchglm.design.design import Design
 from torchglm.numerics.ranks import Ranks
@@ -149,7 +149,7 @@ def in_shares() -> Iterator[None]:
     """Every rank keeps its own rows of each frame only, as of a stream: a third of them, or the rest."""
     whole, both = prepare.prepare.__wrapped__, prepare.held_by_all
 
-    def own_rows(parsed: Any, source: Any, request: Any, caller: Any, trusting: bool = False) -> Any:
+    def own_rows(parsed: Any, source: Any, request: Any, caller: Any) -> Any:
         first = source.rows // 3
         mine = np.arange(source.rows) < first if Ranks.current().rank == 0 else np.arange(source.rows) >= first
         mine = mine if request.subset is None else mine & request.subset
@@ -162,7 +162,7 @@ def in_shares() -> Iterator[None]:
         share = torch.tensor(design.shares, dtype=torch.float64) / design.n
         return replace(design, columns=(replace(columns, dense=replace(columns.dense, centers=share @ centers)),))
 
-    homes = (api, prepare_many, negative_binomial)
+    homes = (placing, prepare_many, negative_binomial)
     prepare.held_by_all = joined
     for home in homes:
         home.prepare = own_rows

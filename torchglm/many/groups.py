@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from torchglm.api import check_response, check_stop, device_of, dtype_of, fit_prepared, prepare_on
+from torchglm.api import check_response, check_stop, device_of, fit_prepared
 from torchglm.call import Call
 from torchglm.design.categorical import category_codes
 from torchglm.design.design import Design
@@ -37,6 +37,7 @@ from torchglm.many.alone import Collected
 from torchglm.many.fits import Fits, ManyCriteria, warn_of, written_over
 from torchglm.objective.grouped import ENTRIES, Groups
 from torchglm.objective.objective import Objective
+from torchglm.placing import dtype_of, prepare_on
 
 RUN = 4  # rows of one group after the other, from which only the first is looked up
 

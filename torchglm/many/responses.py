@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from torchglm.api import check_response, check_stop, device_of, fit_prepared, placed
+from torchglm.api import check_response, check_stop, device_of, fit_prepared
 from torchglm.call import Call
 from torchglm.design.design import Design
 from torchglm.design.missing import missing_values
@@ -38,6 +38,7 @@ from torchglm.many.columns import Columns, read_columns
 from torchglm.many.fits import Fits, ManyCriteria, warn_of, written_over
 from torchglm.objective.batch import Batch
 from torchglm.objective.objective import Objective
+from torchglm.placing import placed
 
 ENTRIES = 1 << 21  # of responses x rows held at once: 16 MB
 CURVATURES = 1 << 23  # entries of their curvatures
