@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,24 +48,18 @@ def prepare_on(
     is, or a row is dropped or refused for anything else, the data are read again, each column looked at first.
     Raises: as `prepare`.
     """
+    read = partial(prepare, parsed, source, request, caller)
     if device.type != "cpu" and Ranks.current().world == 1 and not isinstance(source, StreamedSource):
-        there = _trusted(device, dtype, parsed, source, request, caller)
+        there = _trusted(partial(read, trusting=True), device, dtype)
         if there is not None:
             return there
-    return placed(prepare(parsed, source, request, caller), device, dtype)
+    return placed(read(), device, dtype)
 
 
-def _trusted(
-    device: torch.device,
-    dtype: torch.dtype,
-    parsed: Parsed,
-    source: Source,
-    request: Request,
-    caller: Mapping[str, Any],
-) -> Prepared | None:
+def _trusted(read: Callable[[], Prepared], device: torch.device, dtype: torch.dtype) -> Prepared | None:
     """The data on `device` where all rows are in use and all numbers finite; None where a row needs to be looked at."""
     try:
-        prepared = prepare(parsed, source, request, caller, trusting=True)
+        prepared = read()
     except TorchGLMError:  # perhaps of a row that is to be dropped; if not, the second reading says the same
         return None
     if prepared.missing:
