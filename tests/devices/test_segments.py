@@ -67,3 +67,10 @@ def test_no_weighted_counting_on_a_device(second_device, data, monkeypatch):
     }
     for of in fits.values():
         pd.testing.assert_frame_equal(of("cuda"), of("cpu"), rtol=1e-8)
+
+
+def test_several_rows_are_summed_at_once():
+    rng = np.random.default_rng(8)
+    segments = Segments.of(torch.from_numpy(rng.integers(0, 70, 9_000)), 75)
+    rows = torch.from_numpy(rng.normal(size=(3, 9_000)))
+    assert torch.equal(segments.sums(rows), torch.stack([segments.sums(row) for row in rows]))
